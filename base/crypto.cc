@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Thin calls into GnuTLS. What cannot fail but for a broken library throws: it is a bug, not an
+// input.
+#include "base/crypto.h"
+
+#include <fmt/format.h>
+#include <gnutls/abstract.h>
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+
+#include <stdexcept>
+
+namespace ckptseal {
+namespace {
+
+void must(int code) {
+  if (code < 0) throw std::runtime_error(gnutls_strerror(code));
+}
+
+Error gnutls_error(const char* what, int code) {
+  return Error{Code::failed, fmt::format("{}: {}.", what, gnutls_strerror(code)),
+               static_cast<std::uint32_t>(-code)};
+}
+
+gnutls_datum_t datum(ByteView bytes) {
+  return {const_cast<unsigned char*>(bytes.data()), static_cast<unsigned>(bytes.size())};
+}
+
+}  // namespace
+
+struct Sha256::State {
+  State() { must(gnutls_hash_init(&handle, GNUTLS_DIG_SHA256)); }
+  ~State() { gnutls_hash_deinit(handle, nullptr); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  gnutls_hash_hd_t handle = nullptr;
+};
+
+Sha256::Sha256() : state_(std::make_unique<State>()) {}
+Sha256::Sha256(Sha256&&) noexcept = default;
+Sha256& Sha256::operator=(Sha256&&) noexcept = default;
+Sha256::~Sha256() = default;
+
+Sha256& Sha256::update(ByteView bytes) {
+  if (!bytes.empty()) must(gnutls_hash(state_->handle, bytes.data(), bytes.size()));
+  return *this;
+}
+
+Digest Sha256::finish() {
+  Digest out{};
+  gnutls_hash_output(state_->handle, out.data());
+  return out;
+}
+
+Digest hmac_sha256(ByteView key, ByteView message) {
+  Digest out{};
+  must(gnutls_hmac_fast(GNUTLS_MAC_SHA256, key.data(), key.size(), message.data(), message.size(),
+                        out.data()));
+  return out;
+}
+
+Result<Secret> hkdf_extract(ByteView salt, ByteView input_key) {
+  CKPTSEAL_ASSIGN(Secret out, Secret::make(32));
+  const gnutls_datum_t key = datum(input_key);
+  const gnutls_datum_t salt_datum = datum(salt);
+  must(gnutls_hkdf_extract(GNUTLS_MAC_SHA256, &key, &salt_datum, out.mutable_view().data()));
+  return out;
+}
+
+Result<Secret> hkdf_expand(const Secret& pseudorandom_key, ByteView info, std::size_t length) {
+  CKPTSEAL_ASSIGN(Secret out, Secret::make(length));
+  const gnutls_datum_t key = datum(pseudorandom_key.view());
+  const gnutls_datum_t info_datum = datum(info);
+  must(gnutls_hkdf_expand(GNUTLS_MAC_SHA256, &key, &info_datum, out.mutable_view().data(), length));
+  return out;
+}
+
+struct Aead::State {
+  State() = default;
+  ~State() {
+    if (handle != nullptr) gnutls_aead_cipher_deinit(handle);
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  gnutls_aead_cipher_hd_t handle = nullptr;
+};
+
+Aead::Aead(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Aead::Aead(Aead&&) noexcept = default;
+Aead& Aead::operator=(Aead&&) noexcept = default;
+Aead::~Aead() = default;
+
+Result<Aead> Aead::make(Cipher cipher, const Secret& key) {
+  // GnuTLS takes a key of 16 bytes for AES-256-GCM, and makes it AES-128-GCM.
+  if (key.size() != 32) return Error{Code::failed, "A key of the cipher has 32 bytes.", 0};
+  auto state = std::make_unique<State>();
+  const gnutls_datum_t key_datum = datum(key.view());
+  const auto algorithm =
+      cipher == Cipher::aes_256_gcm ? GNUTLS_CIPHER_AES_256_GCM : GNUTLS_CIPHER_CHACHA20_POLY1305;
+  const int code = gnutls_aead_cipher_init(&state->handle, algorithm, &key_datum);
+  if (code < 0) return gnutls_error("Cannot set up the cipher", code);
+  return Aead(std::move(state));
+}
+
+Result<Tag> Aead::encrypt(const Nonce& nonce, ByteView associated, MutableByteView data) {
+  const giovec_t associated_part = {const_cast<std::uint8_t*>(associated.data()),
+                                    associated.size()};
+  const giovec_t data_part = {data.data(), data.size()};
+  Tag tag{};
+  std::size_t tag_size = tag.size();
+  const int code = gnutls_aead_cipher_encryptv2(
+      state_->handle, nonce.data(), nonce.size(), &associated_part, associated.empty() ? 0 : 1,
+      &data_part, data.empty() ? 0 : 1, tag.data(), &tag_size);
+  if (code < 0) return gnutls_error("Cannot encrypt", code);
+  return tag;
+}
+
+Result<bool> Aead::decrypt(const Nonce& nonce, ByteView associated, MutableByteView data,
+                           const Tag& tag) {
+  const giovec_t associated_part = {const_cast<std::uint8_t*>(associated.data()),
+                                    associated.size()};
+  const giovec_t data_part = {data.data(), data.size()};
+  const int code = gnutls_aead_cipher_decryptv2(
+      state_->handle, nonce.data(), nonce.size(), &associated_part, associated.empty() ? 0 : 1,
+      &data_part, data.empty() ? 0 : 1, const_cast<std::uint8_t*>(tag.data()), tag.size());
+  if (code == 0) return true;
+  wipe(data);
+  if (code == GNUTLS_E_DECRYPTION_FAILED) return false;
+  return gnutls_error("Cannot decrypt", code);
+}
+
+Status fill_random(MutableByteView out) {
+  const int code = gnutls_rnd(GNUTLS_RND_KEY, out.data(), out.size());
+  if (code < 0) return gnutls_error("Cannot get random bytes", code);
+  return {};
+}
+
+Result<Secret> random_secret(std::size_t size) {
+  CKPTSEAL_ASSIGN(Secret out, Secret::make(size));
+  CKPTSEAL_TRY(fill_random(out.mutable_view()));
+  return out;
+}
+
+bool equal_constant_time(ByteView a, ByteView b) {
+  return a.size() == b.size() && gnutls_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+bool verify_p256(const EcPoint& key, const Digest& digest, const EcdsaSignature& signature) {
+  gnutls_pubkey_t handle = nullptr;
+  must(gnutls_pubkey_init(&handle));
+  const std::unique_ptr<gnutls_pubkey_st, void (*)(gnutls_pubkey_t)> owner(handle,
+                                                                           gnutls_pubkey_deinit);
+  const gnutls_datum_t x = datum(key.x);
+  const gnutls_datum_t y = datum(key.y);
+  if (gnutls_pubkey_import_ecc_raw(handle, GNUTLS_ECC_CURVE_SECP256R1, &x, &y) < 0) return false;
+  const gnutls_datum_t r = datum(ByteView(signature).first(32));
+  const gnutls_datum_t s = datum(ByteView(signature).last(32));
+  gnutls_datum_t der = {nullptr, 0};
+  if (gnutls_encode_rs_value(&der, &r, &s) < 0) return false;
+  const std::unique_ptr<unsigned char, void (*)(void*)> der_owner(der.data, gnutls_free);
+  const gnutls_datum_t hash = datum(digest);
+  return gnutls_pubkey_verify_hash2(handle, GNUTLS_SIGN_ECDSA_SHA256, 0, &hash, &der) >= 0;
+}
+
+}  // namespace ckptseal

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Text, JSON and the progress line.
+#include "cli/console.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <ctime>
+
+namespace ckptseal {
+namespace {
+
+void print(std::FILE* file, const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), file);
+  std::fflush(file);
+}
+
+}  // namespace
+
+void Console::warn(const std::string& sentence) {
+  end_progress();
+  warnings_.push_back(sentence);
+  print(stderr, fmt::format("ckpt-seal: warning: {}\n", sentence));
+}
+
+void Console::note(const std::string& sentence) {
+  end_progress();
+  print(stderr, fmt::format("ckpt-seal: {}\n", sentence));
+}
+
+void Console::progress(std::uint64_t done, std::uint64_t total) {
+  if (isatty(STDERR_FILENO) == 0) return;
+  progress_shown_ = true;
+  const std::string of = total == 0 ? ""
+                                    : fmt::format(" of {}, {} %", human_size(total),
+                                                  done * 100 / std::max<std::uint64_t>(total, 1));
+  print(stderr, fmt::format("\r\033[K{}: {}{}", verb_, human_size(done), of));
+}
+
+void Console::end_progress() {
+  if (progress_shown_) print(stderr, "\r\033[K");
+  progress_shown_ = false;
+}
+
+void Console::print_json(const Json& json) {
+  // Names of files may be no UTF-8: replaced rather than refused.
+  print(stdout, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+int Console::finish(const Result<Outcome>& result, bool json) {
+  end_progress();
+  Json out = {{"schema_version", 1}, {"verb", verb_}, {"ok", result.ok()}};
+  if (!result.ok()) {
+    const Error& error = result.error();
+    print(stderr, fmt::format("ckpt-seal: {}\n", error.message));
+    out["reason"] = reason_word(error.code);
+    out["message"] = error.message;
+  } else {
+    out.update(result.value().json);
+  }
+  out["warnings"] = warnings_;
+  if (json) {
+    print_json(out);
+  } else if (result.ok()) {
+    print(stdout, result.value().text);
+  }
+  return result.ok() ? result.value().exit_code : static_cast<int>(result.error().code);
+}
+
+std::string human_size(std::uint64_t bytes) {
+  constexpr const char* units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  auto value = static_cast<double>(bytes);
+  unsigned unit = 0;
+  while (value >= 1024 && unit < 6) {
+    value /= 1024;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{} bytes", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
+}
+
+std::string utc_time(std::uint64_t seconds) {
+  const auto time = static_cast<std::time_t>(seconds);
+  std::tm parts = {};
+  if (gmtime_r(&time, &parts) == nullptr) return fmt::format("{} s", seconds);
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", parts);
+}
+
+}  // namespace ckptseal

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How the command talks: results on stdout, as text or as one JSON object; messages and progress on
+// stderr.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/result.h"
+
+namespace ckptseal {
+
+using Json = nlohmann::ordered_json;
+
+// What a verb gives back when it succeeds.
+struct Outcome {
+  Json json = Json::object();  // docs/json.md, without the common fields
+  std::string text;            // whole lines
+  int exit_code = 0;           // doctor: 1 when it found a problem
+};
+
+class Console {
+ public:
+  explicit Console(std::string verb) : verb_(std::move(verb)) {}
+
+  void warn(const std::string& sentence);
+  void note(const std::string& sentence);
+  // Drawn on a terminal only.
+  void progress(std::uint64_t done, std::uint64_t total);
+  void end_progress();
+  // Prints the outcome; the exit code of the process.
+  int finish(const Result<Outcome>& result, bool json);
+
+ private:
+  void print_json(const Json& json);
+
+  std::string verb_;
+  bool progress_shown_ = false;
+  Json warnings_ = Json::array();
+};
+
+// "1.5 GiB"
+std::string human_size(std::uint64_t bytes);
+// "2026-05-01T12:00:00Z"
+std::string utc_time(std::uint64_t seconds);
+
+}  // namespace ckptseal

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Puts state folder, trust and TPM together.
+#include "cli/host_access.h"
+
+#include <fmt/format.h>
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+
+#include "keymgr/tpm2/slot.h"
+
+namespace ckptseal {
+namespace {
+
+// Connects at the first question, so that a file without a slot for this host needs no TPM.
+class LazyTpm : public Tpm {
+ public:
+  LazyTpm(std::string tcti, std::chrono::milliseconds timeout, TpmKeys keys)
+      : tcti_(std::move(tcti)), timeout_(timeout), keys_(std::move(keys)) {}
+
+  Result<Secret> unseal(const SealedObject& object, const PcrSelection& selection) override {
+    CKPTSEAL_ASSIGN(EsysTpm * tpm, connected());
+    return tpm->unseal(object, selection);
+  }
+  Result<EcdsaSignature> sign(const Digest& digest) override {
+    CKPTSEAL_ASSIGN(EsysTpm * tpm, connected());
+    return tpm->sign(digest);
+  }
+  Result<PcrValues> read_pcrs(const PcrSelection& selection) override {
+    CKPTSEAL_ASSIGN(EsysTpm * tpm, connected());
+    return tpm->read_pcrs(selection);
+  }
+
+ private:
+  Result<EsysTpm*> connected() {
+    if (!tpm_) {
+      CKPTSEAL_ASSIGN(TpmConnection connection, TpmConnection::open(tcti_, timeout_));
+      tpm_.emplace(std::move(connection), keys_);
+    }
+    return &*tpm_;
+  }
+
+  std::string tcti_;
+  std::chrono::milliseconds timeout_;
+  TpmKeys keys_;
+  std::optional<EsysTpm> tpm_;
+};
+
+class HostTpmIdentity : public Identity {
+ public:
+  HostTpmIdentity(std::string tcti, std::chrono::milliseconds timeout, const TpmKeys& keys)
+      : tpm_(std::move(tcti), timeout, keys),
+        identity_(tpm_, keys.storage_parent.public_area.name()) {}
+
+  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id) override {
+    return identity_.unwrap(slot, id);
+  }
+
+ private:
+  LazyTpm tpm_;
+  Tpm2Identity identity_;
+};
+
+}  // namespace
+
+Seconds now_seconds() { return static_cast<Seconds>(std::time(nullptr)); }
+
+Result<HostAccess> HostAccess::open(const Globals& globals) {
+  HostAccess host(globals.state);
+  host.tpm_name_ = globals.tpm;
+  host.tpm_timeout_ = std::chrono::seconds(globals.tpm_timeout);
+  const Status checked = host.state_.check();
+  if (!checked.ok()) {
+    if (checked.error().cause == ENOENT) return host;
+    return checked.error();
+  }
+  CKPTSEAL_ASSIGN(host.keys_, host.state_.keys());
+  if (!host.keys_) return host;
+  CKPTSEAL_ASSIGN(host.record_, verify_own_record(host.state_));
+  if (host.tpm_name_.empty()) {
+    CKPTSEAL_ASSIGN(const std::optional<std::string> tcti, host.state_.tcti());
+    host.tpm_name_ = tcti.value_or("");
+  }
+  return host;
+}
+
+std::uint64_t machine_memory() {
+  return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+         static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+Status HostAccess::require_provisioned() const {
+  if (provisioned()) return {};
+  return Error{
+      Code::failed,
+      fmt::format("This host is not provisioned (nothing in {}); run 'ckpt-seal provision', "
+                  "or name its state folder with --state.",
+                  state_.folder()),
+      0};
+}
+
+TrustStore HostAccess::trust_store() const {
+  return TrustStore(state_.trusted_folder(), now_seconds(), record_);
+}
+
+Result<TpmSession> HostAccess::start_tpm() const {
+  CKPTSEAL_TRY(require_provisioned());
+  CKPTSEAL_ASSIGN(TpmLock lock, TpmLock::take(state_.lock_path()));
+  if (tpm_name_ != "soft") return TpmSession(std::move(lock), std::nullopt, tpm_name_);
+  CKPTSEAL_ASSIGN(SoftTpm soft, SoftTpm::start(state_.soft_tpm_folder()));
+  std::string tcti = soft.tcti();
+  return TpmSession(std::move(lock), std::move(soft), std::move(tcti));
+}
+
+Result<EsysTpm> HostAccess::connect(const TpmSession& session) const {
+  CKPTSEAL_ASSIGN(TpmConnection connection, TpmConnection::open(session.tcti(), tpm_timeout_));
+  return EsysTpm(std::move(connection), *keys_);
+}
+
+Result<EcdsaSignature> HostAccess::sign(const Digest& digest) const {
+  CKPTSEAL_ASSIGN(const TpmSession session, start_tpm());
+  CKPTSEAL_ASSIGN(EsysTpm tpm, connect(session));
+  return tpm.sign(digest);
+}
+
+std::unique_ptr<Identity> HostAccess::tpm_identity(const std::string& tcti) const {
+  return std::make_unique<HostTpmIdentity>(tcti, tpm_timeout_, *keys_);
+}
+
+}  // namespace ckptseal

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a verb needs of the host it runs on: its state, record and keys, the records it trusts, and
+// its TPM, one user at a time.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cli/verbs.h"
+#include "hosts/trust.h"
+#include "keymgr/recipient.h"
+#include "keymgr/tpm2/esys_tpm.h"
+#include "keymgr/tpm2/soft_tpm.h"
+#include "keymgr/tpm2/tpm_lock.h"
+#include "provisioning/state.h"
+
+namespace ckptseal {
+
+Seconds now_seconds();
+std::uint64_t machine_memory();  // bytes
+
+// The TPM, locked, and if it is the soft one, running. Ends both when it goes.
+class TpmSession {
+ public:
+  TpmSession(TpmLock lock, std::optional<SoftTpm> soft, std::string tcti)
+      : lock_(std::move(lock)), soft_(std::move(soft)), tcti_(std::move(tcti)) {}
+  const std::string& tcti() const { return tcti_; }  // never "soft"
+
+ private:
+  TpmLock lock_;
+  std::optional<SoftTpm> soft_;
+  std::string tcti_;
+};
+
+class HostAccess {
+ public:
+  // A host that was never provisioned is fine here: see provisioned().
+  static Result<HostAccess> open(const Globals& globals);
+
+  bool provisioned() const { return keys_.has_value(); }
+  // Code::failed with what to do when it is not.
+  Status require_provisioned() const;
+
+  const State& state() const { return state_; }
+  const SignedHostRecord& record() const { return *record_; }  // when provisioned
+  const TpmKeys& keys() const { return *keys_; }
+  TrustStore trust_store() const;
+  // "soft" or a TCTI string: --tpm, else as provisioned.
+  const std::string& tpm_name() const { return tpm_name_; }
+  std::chrono::milliseconds tpm_timeout() const { return tpm_timeout_; }
+
+  Result<TpmSession> start_tpm() const;
+  Result<EsysTpm> connect(const TpmSession& session) const;
+  // By the signing key, with a TPM session of its own.
+  Result<EcdsaSignature> sign(const Digest& digest) const;
+  // Reaches the TPM of `session` only when a slot is for this host. For use in the helper.
+  std::unique_ptr<Identity> tpm_identity(const std::string& tcti) const;
+
+ private:
+  explicit HostAccess(std::string folder) : state_(std::move(folder)) {}
+
+  State state_;
+  std::optional<SignedHostRecord> record_;
+  std::optional<TpmKeys> keys_;
+  std::string tpm_name_;
+  std::chrono::milliseconds tpm_timeout_{};
+};
+
+}  // namespace ckptseal

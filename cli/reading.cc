@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Options, input, trust and identities of the verbs that read a sealed file.
+#include "cli/reading.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/output_file.h"
+#include "keymgr/passphrase/passphrase.h"
+#include "sealing/sealed_file.h"
+
+namespace ckptseal {
+namespace {
+
+constexpr const char* spool_folder = "/var/tmp";
+
+Status copy_all(int from, int to) {
+  Bytes buffer(1 << 20);
+  for (;;) {
+    CKPTSEAL_ASSIGN(const std::size_t n, read_full(from, buffer));
+    if (n == 0) return {};
+    CKPTSEAL_TRY(write_full(to, ByteView(buffer).first(n)));
+  }
+}
+
+}  // namespace
+
+void add_reading_options(CLI::App& verb, ReadingOptions& options, bool opens) {
+  verb.add_option("FILE", options.file, "Sealed file, - for standard input")->required();
+  verb.add_option("--identity", options.identities,
+                  "What opens it: tpm (this host's, the default) or passphrase")
+      ->allow_extra_args(false)
+      ->type_name("WHO")
+      ->check(CLI::IsMember({"tpm", "passphrase"}));
+  verb.add_option("--passphrase-fd", options.passphrase_fd,
+                  "Read the passphrase from this descriptor instead of the terminal")
+      ->type_name("N");
+  verb.add_option("--max-memory", options.max_memory_mib,
+                  "Most memory that a passphrase may need (default: half of the machine's, at most "
+                  "1024)")
+      ->type_name("MIB");
+  verb.add_option("--trust", options.trusted_records, "Also trust this host record as origin")
+      ->allow_extra_args(false)
+      ->type_name("RECORD");
+  verb.add_option("--fingerprint", options.fingerprint, "The record of --trust must have this one")
+      ->type_name("HEX");
+  if (opens) {
+    verb.add_flag("--allow-unsigned", options.allow_unsigned,
+                  "Accept a file for which nobody vouches");
+  }
+}
+
+Result<std::unique_ptr<Reading>> Reading::prepare(const Globals& globals,
+                                                  const ReadingOptions& options, Key key) {
+  std::unique_ptr<Reading> reading(new Reading);  // NOLINT: the constructor is private
+  CKPTSEAL_TRY(reading->open_input(options.file));
+  CKPTSEAL_ASSIGN(reading->host_, HostAccess::open(globals));
+  CKPTSEAL_TRY(reading->add_trust(options));
+  CKPTSEAL_TRY(reading->add_identities(options, key));
+  reading->job_.allow_unsigned = options.allow_unsigned;
+  return reading;
+}
+
+Status Reading::open_input(const std::string& file) {
+  name_ = file == "-" ? "standard input" : file;
+  UniqueFd input;
+  if (file == "-") {
+    input.reset(dup(STDIN_FILENO));
+  } else {
+    CKPTSEAL_ASSIGN(input, open_file(file, O_RDONLY, fmt::format("the sealed file {}", file)));
+  }
+  struct stat info = {};
+  if (fstat(input.get(), &info) != 0) return system_error("Cannot read the input", errno);
+  if (S_ISDIR(info.st_mode)) {
+    return Error{Code::usage, fmt::format("{} is a folder; name a sealed file.", name_), EISDIR};
+  }
+  if (S_ISREG(info.st_mode) && lseek(input.get(), 0, SEEK_CUR) == 0) {
+    fd_ = std::move(input);
+  } else {
+    CKPTSEAL_ASSIGN(fd_, make_spool_file(spool_folder));
+    CKPTSEAL_TRY(copy_all(input.get(), fd_.get()));
+  }
+  job_.sealed_fd = fd_.get();
+  return {};
+}
+
+Status Reading::add_trust(const ReadingOptions& options) {
+  CKPTSEAL_ASSIGN(job_.origins, host_->trust_store().origins());
+  if (!options.fingerprint.empty() && options.trusted_records.size() != 1) {
+    return Error{Code::usage, "--fingerprint goes with one --trust RECORD; give both.", 0};
+  }
+  for (const std::string& path : options.trusted_records) {
+    CKPTSEAL_ASSIGN(const SignedHostRecord record, read_host_record_file(path, now_seconds()));
+    if (!options.fingerprint.empty()) {
+      CKPTSEAL_ASSIGN(const Digest pinned, parse_fingerprint(options.fingerprint));
+      if (pinned != record.fingerprint()) {
+        return Error{
+            Code::untrusted,
+            fmt::format("{} has the fingerprint {}, not the one that was named; get the right "
+                        "record.",
+                        path, to_hex(record.fingerprint())),
+            0};
+      }
+    }
+    CKPTSEAL_ASSIGN(TrustedOrigin origin, trusted_origin(record));
+    job_.origins.push_back(std::move(origin));
+  }
+  return {};
+}
+
+Status Reading::add_identities(const ReadingOptions& options, Key key) {
+  bool tpm = false;
+  bool passphrase = false;
+  for (const std::string& identity : options.identities) {
+    (identity == "tpm" ? tpm : passphrase) = true;
+  }
+  if (options.identities.empty() && key == Key::host_by_default) tpm = host_->provisioned();
+  if (key == Key::none || (!tpm && !passphrase)) return {};
+  std::string tcti;
+  if (tpm) {
+    CKPTSEAL_ASSIGN(TpmSession session, host_->start_tpm());
+    tcti = session.tcti();
+    tpm_.emplace(std::move(session));
+  }
+  if (passphrase) {
+    CKPTSEAL_ASSIGN(passphrase_, PassphraseSource::open(options.passphrase_fd));
+    job_.descriptors.push_back(passphrase_->fd());
+  }
+  const std::uint32_t limit_kib = options.max_memory_mib > 0
+                                      ? options.max_memory_mib * 1024
+                                      : default_memory_limit_kib(machine_memory());
+  job_.identities = [this, tpm, tcti, passphrase,
+                     limit_kib]() -> Result<std::vector<std::unique_ptr<Identity>>> {
+    std::vector<std::unique_ptr<Identity>> out;
+    if (tpm) out.push_back(host_->tpm_identity(tcti));
+    if (passphrase) {
+      CKPTSEAL_ASSIGN(Secret secret, passphrase_->read(false));
+      out.push_back(std::make_unique<PassphraseIdentity>(std::move(secret), limit_kib));
+    }
+    return out;
+  };
+  return {};
+}
+
+HelperEvents Reading::events(Console& console) {
+  HelperEvents events;
+  events.progress = [&console](std::uint64_t done, std::uint64_t total) {
+    console.progress(done, total);
+  };
+  events.warning = [this, &console](const std::string& clause) {
+    console.warn(with_subject(name_, Error{Code::failed, clause, 0}).message);
+  };
+  events.tpm_done = [this] { tpm_.reset(); };
+  return events;
+}
+
+std::string hex_of(const std::string& bytes) { return to_hex(as_bytes(bytes)); }
+
+Json describe_file(const HelperReport& report) {
+  Json json;
+  json["checkpoint_id"] = hex_of(report.checkpoint_id());
+  json["content"] = report.content();
+  json["cipher"] = report.suite();
+  json["exclusive"] = report.exclusive();
+  json["size"] = report.file_size();
+  if (report.chunk_size() != 0) json["chunk_size"] = report.chunk_size();
+  if (report.created() != 0) json["created"] = utc_time(report.created());
+  json["origin"] = report.origin().empty() ? Json() : Json(hex_of(report.origin()));
+  json["origin_name"] = report.origin_name().empty() ? Json() : Json(report.origin_name());
+  json["signature_verified"] = report.signature_verified();
+  return json;
+}
+
+}  // namespace ckptseal

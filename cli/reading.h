@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What open, verify and inspect share: the sealed file, whom to trust, and which identity opens it.
+#pragma once
+
+#include "cli/host_access.h"
+#include "cli/passphrase_source.h"
+#include "sealing/jobs.h"
+
+namespace ckptseal {
+
+struct ReadingOptions {
+  std::string file;  // "-": standard input
+  std::vector<std::string> identities;
+  int passphrase_fd = -1;
+  std::vector<std::string> trusted_records;
+  std::string fingerprint;
+  bool allow_unsigned = false;
+  std::uint32_t max_memory_mib = 0;  // 0: the standard limit
+};
+
+void add_reading_options(CLI::App& verb, ReadingOptions& options, bool opens);
+
+// A sealed file made ready: the descriptor is seekable (a pipe was copied, as the ciphertext it
+// is), and the job names it. Keeps what the helper needs alive.
+class Reading {
+ public:
+  enum class Key : std::uint8_t { none, if_asked, host_by_default };
+
+  // With Key::host_by_default and no --identity the host's TPM opens it, when there is one.
+  static Result<std::unique_ptr<Reading>> prepare(const Globals& globals,
+                                                  const ReadingOptions& options, Key key);
+
+  ReadJob& job() { return job_; }
+  const std::string& name() const { return name_; }  // for messages
+  bool has_identities() const { return static_cast<bool>(job_.identities); }
+  // The events of every reading verb; a TPM that was started is stopped once it is not needed.
+  HelperEvents events(Console& console);
+
+ private:
+  Reading() = default;
+  Status open_input(const std::string& file);
+  Status add_trust(const ReadingOptions& options);
+  Status add_identities(const ReadingOptions& options, Key key);
+
+  std::string name_;
+  UniqueFd fd_;
+  std::optional<HostAccess> host_;
+  std::optional<TpmSession> tpm_;
+  std::optional<PassphraseSource> passphrase_;
+  ReadJob job_;
+};
+
+// The common part of reports: id, suite, content, sizes, origin.
+Json describe_file(const HelperReport& report);
+std::string hex_of(const std::string& bytes);
+
+}  // namespace ckptseal

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `ckpt-seal host show, export, trust, list`: host records and whom this host trusts.
+#include <fmt/format.h>
+
+#include "base/output_file.h"
+#include "cli/host_access.h"
+
+namespace ckptseal {
+namespace {
+
+Json describe_record(const SignedHostRecord& signed_record) {
+  const HostRecord& record = signed_record.record();
+  Json labels = Json::object();
+  for (const auto& [key, value] : record.labels) labels[key] = value;
+  return {{"name", record.name},
+          {"fingerprint", to_hex(signed_record.fingerprint())},
+          {"created", utc_time(record.created)},
+          {"expires", record.expires == 0 ? Json() : Json(utc_time(record.expires))},
+          {"storage_parent", to_hex(record.storage_parent.public_area.name())},
+          {"attestation_key", to_hex(record.attestation_key.name())},
+          {"pcrs", record.policy_anchor.selection.text()},
+          {"pcr_digest", to_hex(record.policy_anchor.digest())},
+          {"labels", labels},
+          {"manufacturer", record.manufacturer},
+          {"software_tpm", record.software}};
+}
+
+std::string text_of(const Json& record) {
+  const auto field = [&](const char* key) {
+    return record[key].is_string() ? record[key].get<std::string>() : std::string("never");
+  };
+  return fmt::format(
+      "Name:            {}\nFingerprint:     {}\nCreated:         {}\nExpires:         {}\n"
+      "Storage parent:  {}\nAttestation key: {}\nPolicy:          {}, digest {}\nTPM:             "
+      "{}{}\n",
+      field("name"), field("fingerprint"), field("created"), field("expires"),
+      field("storage_parent"), field("attestation_key"), field("pcrs"), field("pcr_digest"),
+      field("manufacturer"),
+      record["software_tpm"].get<bool>() ? ", software: protects nothing against root" : "");
+}
+
+Result<SignedHostRecord> record_of(const Globals& globals, const std::string& name) {
+  CKPTSEAL_ASSIGN(const HostAccess host, HostAccess::open(globals));
+  if (name == "self") CKPTSEAL_TRY(host.require_provisioned());
+  return host.trust_store().find_recipient(name);
+}
+
+Result<Outcome> show(const Globals& globals, const std::string& name) {
+  CKPTSEAL_ASSIGN(const SignedHostRecord record, record_of(globals, name));
+  Outcome outcome;
+  outcome.json["record"] = describe_record(record);
+  outcome.text = text_of(outcome.json["record"]);
+  return outcome;
+}
+
+struct ExportOptions {
+  std::string output = "-";
+  bool force = false;
+};
+
+Result<Outcome> export_record(const Globals& globals, const ExportOptions& options) {
+  CKPTSEAL_ASSIGN(const SignedHostRecord record, record_of(globals, "self"));
+  Outcome outcome;
+  outcome.json = {{"record", describe_record(record)}, {"output", options.output}};
+  if (options.output == "-") {
+    outcome.json["pem"] = record.pem();
+    outcome.text = record.pem();
+    return outcome;
+  }
+  const auto replace = options.force ? OutputFile::Replace::allowed : OutputFile::Replace::never;
+  CKPTSEAL_TRY(write_file(options.output, as_bytes(record.pem()), 0644, replace));
+  outcome.text = fmt::format("Wrote the record of {} to {}; its fingerprint is {}.\n",
+                             record.record().name, options.output, to_hex(record.fingerprint()));
+  return outcome;
+}
+
+struct TrustOptions {
+  std::string file;
+  std::vector<std::string> roles;
+  std::string fingerprint;
+  bool replace = false;
+  bool dry_run = false;
+};
+
+Result<Outcome> trust(const Globals& globals, const TrustOptions& options) {
+  CKPTSEAL_ASSIGN(const HostAccess host, HostAccess::open(globals));
+  CKPTSEAL_TRY(host.require_provisioned());
+  CKPTSEAL_ASSIGN(const SignedHostRecord record,
+                  read_host_record_file(options.file, now_seconds()));
+  TrustRequest request;
+  for (const std::string& role : options.roles) {
+    (role == "recipient" ? request.roles.recipient : request.roles.origin) = true;
+  }
+  if (!options.fingerprint.empty()) {
+    CKPTSEAL_ASSIGN(request.pinned, parse_fingerprint(options.fingerprint));
+  }
+  request.replace = options.replace;
+  request.dry_run = options.dry_run;
+  TrustStore store = host.trust_store();
+  CKPTSEAL_ASSIGN(const TrustChange change, store.add(record, request));
+  Outcome outcome;
+  outcome.json = {{"record", describe_record(record)},
+                  {"roles", options.roles},
+                  {"dry_run", options.dry_run},
+                  {"written", change.written},
+                  {"removed", change.removed}};
+  outcome.text = fmt::format("{} {} as {}; its fingerprint is {}.\n",
+                             options.dry_run ? "Would trust" : "Trusts", record.record().name,
+                             fmt::join(options.roles, " and "), to_hex(record.fingerprint()));
+  return outcome;
+}
+
+Result<Outcome> list(const Globals& globals, Console& console) {
+  CKPTSEAL_ASSIGN(const HostAccess host, HostAccess::open(globals));
+  CKPTSEAL_ASSIGN(const std::vector<TrustEntry> entries, host.trust_store().list());
+  Outcome outcome;
+  Json& hosts = outcome.json["hosts"] = Json::array();
+  for (const TrustEntry& entry : entries) {
+    if (!entry.problem.empty()) console.warn(entry.problem);
+    Json json = {{"name", entry.name},
+                 {"recipient", entry.roles.recipient},
+                 {"origin", entry.roles.origin},
+                 {"self", entry.own},
+                 {"expired", entry.expired}};
+    json["fingerprint"] = entry.record ? Json(to_hex(entry.record->fingerprint())) : Json();
+    outcome.text += fmt::format("{} {}{}{}{}\n", entry.name,
+                                entry.record ? to_hex(entry.record->fingerprint()) : "damaged",
+                                entry.roles.recipient ? " recipient" : "",
+                                entry.roles.origin ? " origin" : "", entry.own ? " self" : "");
+    hosts.push_back(std::move(json));
+  }
+  return outcome;
+}
+
+void add_show(CLI::App& host, Invocation& invocation) {
+  auto name = std::make_shared<std::string>("self");
+  CLI::App* verb =
+      add_verb(host, "show", "Show a host record", "ckpt-seal host show host-b.record");
+  verb->add_option("NAME", *name, "self, a trusted host's name, or a record file")
+      ->capture_default_str();
+  bind_action(verb, invocation,
+              [name, &invocation](Console&) { return show(invocation.globals, *name); });
+}
+
+void add_export(CLI::App& host, Invocation& invocation) {
+  auto options = std::make_shared<ExportOptions>();
+  CLI::App* verb = add_verb(host, "export", "Write this host's record, for others to trust",
+                            "ckpt-seal host export -o host-a.record");
+  verb->add_option("-o,--output", options->output, "Record file, - for standard output")
+      ->type_name("FILE")
+      ->capture_default_str();
+  verb->add_flag("--force", options->force, "Replace FILE if it exists");
+  bind_action(verb, invocation, [options, &invocation](Console&) {
+    return export_record(invocation.globals, *options);
+  });
+}
+
+void add_trust(CLI::App& host, Invocation& invocation) {
+  auto options = std::make_shared<TrustOptions>();
+  CLI::App* verb = add_verb(host, "trust", "Trust a host from now on",
+                            "ckpt-seal host trust host-b.record --as recipient --as origin");
+  verb->add_option("RECORD", options->file, "Record file, got in a way you trust")->required();
+  verb->add_option("--as", options->roles,
+                   "recipient: seal for it; origin: open what it sealed; can be given twice")
+      ->allow_extra_args(false)
+      ->required()
+      ->check(CLI::IsMember({"recipient", "origin"}));
+  verb->add_option("--fingerprint", options->fingerprint,
+                   "Refuse a record with another fingerprint")
+      ->type_name("HEX");
+  verb->add_flag("--replace", options->replace, "Replace another host of the same name");
+  verb->add_flag("--dry-run", options->dry_run, "Check, change nothing");
+  bind_action(verb, invocation,
+              [options, &invocation](Console&) { return trust(invocation.globals, *options); });
+}
+
+}  // namespace
+
+void add_host_verbs(CLI::App& app, Invocation& invocation) {
+  CLI::App* host = app.add_subcommand("host", "Host records: show, export, trust, list");
+  host->require_subcommand(1);
+  host->fallthrough();
+  add_show(*host, invocation);
+  add_export(*host, invocation);
+  add_trust(*host, invocation);
+  CLI::App* verb =
+      add_verb(*host, "list", "List the hosts that are trusted", "ckpt-seal host list");
+  bind_action(verb, invocation, [&invocation](Console& c) { return list(invocation.globals, c); });
+}
+
+}  // namespace ckptseal

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The host record: a host's signed statement about itself, which whoever seals for it or opens what
+// it sealed goes by. docs/host-record.md is its specification.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/crypto.h"
+#include "base/result.h"
+#include "hosts/names.h"
+#include "policies/pcr.h"
+#include "policies/tpm_public.h"
+
+namespace ckptseal {
+
+// Times are seconds since 1970-01-01 UTC.
+using Seconds = std::uint64_t;
+
+// A key of the host's TPM and TPM2_Certify of it by the attestation key.
+struct CertifiedKey {
+  TpmPublic public_area;
+  Bytes attest;  // TPMS_ATTEST
+  EcdsaSignature signature{};
+};
+
+struct HostRecord {
+  std::string name;
+  Seconds created = 0;
+  Seconds expires = 0;   // 0: never
+  Bytes ek_certificate;  // DER; empty when the TPM has none
+  Bytes ek_public;       // TPMT_PUBLIC. Proves nothing in version 1: the spec, "The keys"
+  TpmPublic attestation_key;
+  CertifiedKey storage_parent;
+  std::vector<CertifiedKey> signing_keys;  // 1 to 8; the first signs today
+  std::uint32_t epoch_index = 0;           // NV
+  std::uint64_t epoch = 0;
+  Labels labels;
+  PcrValues policy_anchor;
+  bool software = false;  // a software TPM: protects nothing against root of that host
+  std::string manufacturer;
+};
+
+// A record that has been read and found right in all but, perhaps, its time. There is no other way
+// to get one than the functions below. It does not say which host it is: see hosts/trust.h.
+class SignedHostRecord {
+ public:
+  const HostRecord& record() const { return record_; }
+  const Digest& fingerprint() const { return fingerprint_; }  // SHA-256(body)
+  const std::string& pem() const { return pem_; }             // as received
+  bool expired(Seconds now) const { return record_.expires != 0 && now >= record_.expires; }
+
+ private:
+  friend Result<SignedHostRecord> read_host_record_of_any_time(ByteView pem,
+                                                               const std::string& what);
+  SignedHostRecord() = default;
+
+  HostRecord record_;
+  Digest fingerprint_{};
+  std::string pem_;
+};
+
+inline constexpr std::size_t largest_record_file = 98304;
+
+// Reads and verifies everything. `what` names the record in errors: "The host record b.record".
+// Code::integrity: damaged, altered or not a record; Code::untrusted: its keys are not certified,
+// or it has expired.
+Result<SignedHostRecord> read_host_record(ByteView pem, Seconds now, const std::string& what);
+// The same without the time, for lists: what has expired must not be trusted.
+Result<SignedHostRecord> read_host_record_of_any_time(ByteView pem, const std::string& what);
+// The file at `path`. Code::failed when it cannot be read.
+Result<SignedHostRecord> read_host_record_file(const std::string& path, Seconds now);
+
+// Signs a digest with the private half of the record's first signing key.
+using DigestSigner = std::function<Result<EcdsaSignature>(const Digest&)>;
+
+// Makes, signs and reads back a record: what comes out is right, or it is an error.
+// Code::usage when the name or a label cannot be.
+Result<SignedHostRecord> sign_host_record(const HostRecord& record, const DigestSigner& signer);
+
+// 64 hexadecimal digits. Code::usage for anything else.
+Result<Digest> parse_fingerprint(std::string_view text);
+
+}  // namespace ckptseal

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The two halves of a slot, as in age: a recipient wraps the data key of a new sealed checkpoint,
+// an identity unwraps it. docs/format.md, "Slots".
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/secret.h"
+
+namespace ckptseal {
+
+enum class SlotKind : std::uint16_t { tpm2 = 1, passphrase = 2 };
+
+using CheckpointId = ByteArray<16>;
+inline constexpr std::size_t data_key_size = 32;
+
+// The part of a slot that its kind defines.
+struct SlotBody {
+  std::uint16_t kind = 0;  // a SlotKind, or one that this version does not know
+  Bytes bytes;
+};
+
+class Recipient {
+ public:
+  virtual ~Recipient() = default;
+  // Wraps the data key (32 bytes) in software for the checkpoint `id`.
+  virtual Result<SlotBody> wrap(const Secret& data_key, const CheckpointId& id) = 0;
+};
+
+class Identity {
+ public:
+  virtual ~Identity() = default;
+  // nullopt: this slot is not for this identity, try the next. An error: it is, and does not open
+  // (Code::policy, integrity, locked, unavailable); no other slot is tried.
+  virtual Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id) = 0;
+};
+
+}  // namespace ckptseal

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Seals: wraps the data key for every recipient, then content, manifest and signature.
+#include "sealing/file_writer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/fd.h"
+
+namespace ckptseal {
+namespace {
+
+Result<std::vector<Slot>> wrap_for_all(std::span<const std::unique_ptr<Recipient>> recipients,
+                                       const Secret& data_key, const CheckpointId& id) {
+  std::vector<Slot> slots;
+  for (const auto& recipient : recipients) {
+    CKPTSEAL_ASSIGN(SlotBody body, recipient->wrap(data_key, id));
+    slots.push_back({std::move(body), std::nullopt});
+  }
+  return slots;
+}
+
+}  // namespace
+
+Result<FileWriter> FileWriter::start(int output_fd, int spool_fd, const SealOptions& options,
+                                     std::span<const std::unique_ptr<Recipient>> recipients) {
+  if (recipients.empty() || (is_exclusive(options.suite) && recipients.size() != 1)) {
+    return Error{
+        Code::usage,
+        is_exclusive(options.suite)
+            ? "An exclusive file has exactly one recipient; name one, or leave --exclusive out."
+            : "There is no recipient; name one with --to.",
+        0};
+  }
+  ImmutablePart immutable;
+  immutable.suite = options.suite;
+  immutable.content = options.content;
+  immutable.chunk_log2 = options.chunk_log2;
+  immutable.origin = options.origin;
+  immutable.created = options.created;
+  CKPTSEAL_ASSIGN(const Secret data_key, random_secret(data_key_size));
+  CKPTSEAL_ASSIGN(immutable.id, random_array<16>());
+  CKPTSEAL_ASSIGN(immutable.commitment, commit_to_key(data_key, immutable.id));
+  CKPTSEAL_ASSIGN(const std::vector<Slot> slots, wrap_for_all(recipients, data_key, immutable.id));
+  CKPTSEAL_ASSIGN(immutable.header_log2, header_log2_for(slots));
+  Bytes immutable_bytes = immutable.serialize();
+  CKPTSEAL_ASSIGN(FileKeys keys, FileKeys::derive(data_key, immutable_bytes));
+  CKPTSEAL_ASSIGN(ManifestWriter manifest, ManifestWriter::make(keys, options.suite, spool_fd));
+
+  const Bytes block =
+      HeaderBlock::build(1, immutable_bytes, slots, immutable.header_size(), keys.header_key());
+  FileWriter writer(output_fd, spool_fd, std::move(keys), std::move(manifest));
+  writer.immutable_ = immutable;
+  writer.immutable_bytes_ = std::move(immutable_bytes);
+  for (const Slot& slot : slots) writer.slot_digests_.push_back(slot.digest());
+  CKPTSEAL_TRY(writer.write(build_preamble(immutable.header_log2)));
+  CKPTSEAL_TRY(writer.write(block));
+  CKPTSEAL_TRY(writer.write(block));
+  return writer;
+}
+
+Result<FileWriter::Image> FileWriter::add_image(std::string name) {
+  if (!valid_image_name(name)) {
+    return Error{Code::failed, "An image has a name that a sealed checkpoint cannot hold.", 0};
+  }
+  const std::uint32_t number = next_image_++;
+  CKPTSEAL_ASSIGN(ImageCipher cipher, ImageCipher::make(keys_, immutable_.suite, number));
+  return Image(*this, std::move(name), number, std::move(cipher));
+}
+
+Status FileWriter::write(ByteView bytes) {
+  CKPTSEAL_TRY(write_full(output_fd_, bytes));
+  offset_ += bytes.size();
+  return {};
+}
+
+Status FileWriter::copy_manifest() {
+  Bytes page(page_size);
+  for (std::uint64_t p = 0; p < manifest_.page_count(); ++p) {
+    CKPTSEAL_ASSIGN(const std::size_t size, pread_full(spool_fd_, page, p * page_size));
+    if (size != page_size) return Error{Code::failed, "The temporary file was cut short.", 0};
+    CKPTSEAL_TRY(write(page));
+  }
+  return {};
+}
+
+Status FileWriter::finish(const SignFunction& sign) {
+  Trailer trailer;
+  trailer.manifest_offset = offset_;
+  CKPTSEAL_TRY(manifest_.finish(slot_digests_, offset_));
+  trailer.page_count = manifest_.page_count();
+  if (immutable_.is_signed()) {
+    CKPTSEAL_ASSIGN(trailer.signature,
+                    sign(file_signature_digest(immutable_bytes_, manifest_.digest())));
+  }
+  CKPTSEAL_TRY(copy_manifest());
+  return write(trailer.serialize());
+}
+
+FileWriter::Image::Image(FileWriter& writer, std::string name, std::uint32_t number,
+                         ImageCipher cipher)
+    : writer_(writer),
+      name_(std::move(name)),
+      number_(number),
+      cipher_(std::move(cipher)),
+      buffer_(writer.immutable_.chunk_size()) {}
+
+Status FileWriter::Image::put(std::size_t size) {
+  filled_ += size;
+  return filled_ == buffer_.size() ? seal_chunk(false) : Status();
+}
+
+Status FileWriter::Image::finish() {
+  CKPTSEAL_TRY(seal_chunk(true));
+  const std::uint64_t length = (index_ - 1) * buffer_.size() + filled_;
+  return writer_.manifest_.end_image(number_, std::move(name_), length);
+}
+
+Status FileWriter::Image::seal_chunk(bool last) {
+  const MutableByteView data = MutableByteView(buffer_).first(filled_);
+  ChunkEntry entry;
+  entry.offset = filled_ == 0 ? 0 : writer_.offset_;
+  CKPTSEAL_TRY(cipher_.encrypt(index_, last, data, entry));
+  CKPTSEAL_TRY(writer_.manifest_.add_chunk(number_, entry));
+  CKPTSEAL_TRY(writer_.write(data));
+  const std::uint64_t padding = round_to_blocks(filled_) - filled_;
+  CKPTSEAL_TRY(writer_.write(Bytes(padding)));
+  ++index_;
+  if (!last) filled_ = 0;
+  return {};
+}
+
+}  // namespace ckptseal

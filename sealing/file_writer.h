@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Writes a sealed checkpoint from front to end, to a file or a pipe alike. It makes the data key
+// and is, with the reader, the only code that sees it. docs/format.md, "Writing".
+//
+//   FileWriter::start(...)          data key, slots, preamble and header copies
+//   add_image(name), put(...)...    chunks
+//   finish(sign)                    manifest, signature, trailer
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include "sealing/header.h"
+#include "sealing/manifest_writer.h"
+#include "sealing/trailer.h"
+
+namespace ckptseal {
+
+struct SealOptions {
+  Suite suite = Suite::aes_256_gcm;
+  Content content = Content::stream;
+  unsigned chunk_log2 = standard_chunk_log2;
+  Digest origin{};  // fingerprint of this host's record; all zero: unsigned
+  std::uint64_t created = 0;
+};
+
+using SignFunction = std::function<Result<EcdsaSignature>(const Digest&)>;
+
+class FileWriter {
+ public:
+  // Both descriptors stay the caller's. `output_fd` is written in order and need not be seekable;
+  // `spool_fd` is an empty file for ciphertext.
+  static Result<FileWriter> start(int output_fd, int spool_fd, const SealOptions& options,
+                                  std::span<const std::unique_ptr<Recipient>> recipients);
+
+  class Image;
+  Result<Image> add_image(std::string name);
+
+  // `sign` is called once, not at all for an unsigned file.
+  Status finish(const SignFunction& sign);
+
+  const ImmutablePart& immutable() const { return immutable_; }
+  std::uint64_t bytes_written() const { return offset_; }
+
+ private:
+  FileWriter(int output_fd, int spool_fd, FileKeys keys, ManifestWriter manifest)
+      : output_fd_(output_fd),
+        spool_fd_(spool_fd),
+        keys_(std::move(keys)),
+        manifest_(std::move(manifest)) {}
+  Status write(ByteView bytes);
+  Status copy_manifest();
+
+  int output_fd_;
+  int spool_fd_;
+  FileKeys keys_;
+  ManifestWriter manifest_;
+  ImmutablePart immutable_;
+  Bytes immutable_bytes_;
+  std::vector<Digest> slot_digests_;
+  std::uint64_t offset_ = 0;
+  std::uint32_t next_image_ = 0;
+};
+
+// One image being written. The caller fills space() and says how much it put there, so that content
+// is read straight into the buffer in which it is encrypted.
+class FileWriter::Image {
+ public:
+  MutableByteView space() { return MutableByteView(buffer_).subspan(filled_); }  // never empty
+  Status put(std::size_t size);
+  Status finish();
+
+ private:
+  friend class FileWriter;
+  Image(FileWriter& writer, std::string name, std::uint32_t number, ImageCipher cipher);
+  Status seal_chunk(bool last);
+
+  FileWriter& writer_;
+  std::string name_;
+  std::uint32_t number_;
+  ImageCipher cipher_;
+  Bytes buffer_;
+  std::size_t filled_ = 0;
+  std::uint64_t index_ = 0;
+};
+
+}  // namespace ckptseal

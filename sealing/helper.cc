@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The socket pair, the messages on it, and the life of the helper.
+#include "sealing/helper.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <exception>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/process.h"
+#include "sealing/sandbox.h"
+
+namespace ckptseal {
+namespace {
+
+constexpr std::uint32_t largest_message = 16 << 20;
+
+Status send_frame(int socket, const std::string& body) {
+  ByteWriter frame;
+  frame.u32(static_cast<std::uint32_t>(body.size())).bytes(as_bytes(body));
+  ByteView rest = frame.view();
+  while (!rest.empty()) {
+    const ssize_t n = ::send(socket, rest.data(), rest.size(), MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error("Cannot talk to the helper", errno);
+    rest = rest.subspan(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+// nullopt when the other end is gone.
+Result<std::optional<Bytes>> receive_frame(int socket) {
+  ByteArray<4> length_bytes{};
+  CKPTSEAL_ASSIGN(std::size_t done, read_full(socket, length_bytes));
+  if (done == 0) return std::optional<Bytes>();
+  const std::uint32_t length = ByteReader(length_bytes).u32();
+  if (done != length_bytes.size() || length > largest_message) {
+    return Error{Code::failed, "The helper sent a message that is none.", 0};
+  }
+  Bytes body(length);
+  CKPTSEAL_ASSIGN(done, read_full(socket, body));
+  if (done != length) return std::optional<Bytes>();
+  return std::optional<Bytes>(std::move(body));
+}
+
+template <typename Message>
+bool parse(Message& message, ByteView bytes) {
+  return message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+}
+
+void set_failure(proto::Failure& failure, const Error& error) {
+  failure.set_code(static_cast<std::uint32_t>(error.code));
+  failure.set_message(error.message);
+  failure.set_cause(error.cause);
+}
+
+Error to_error(const proto::Failure& failure) {
+  const bool known = failure.code() >= 1 && failure.code() <= 9;
+  return Error{known ? static_cast<Code>(failure.code()) : Code::failed, failure.message(),
+               failure.cause()};
+}
+
+std::int64_t now_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace
+
+Status HelperChannel::send(const proto::FromHelper& message) {
+  return send_frame(socket_, message.SerializeAsString());
+}
+
+Status HelperChannel::progress(std::uint64_t done, std::uint64_t total) {
+  const std::int64_t now = now_ms();
+  if (now - last_progress_ms_ < 50) return {};
+  last_progress_ms_ = now;
+  proto::FromHelper message;
+  message.mutable_progress()->set_done(done);
+  message.mutable_progress()->set_total(total);
+  return send(message);
+}
+
+Status HelperChannel::warn(const std::string& clause) {
+  proto::FromHelper message;
+  message.set_warning(clause);
+  return send(message);
+}
+
+Status HelperChannel::tpm_done() {
+  proto::FromHelper message;
+  message.set_tpm_done(true);
+  return send(message);
+}
+
+Result<proto::ToHelper> HelperChannel::ask(const proto::FromHelper& message) {
+  CKPTSEAL_TRY(send(message));
+  CKPTSEAL_ASSIGN(const std::optional<Bytes> frame, receive_frame(socket_));
+  proto::ToHelper answer;
+  if (!frame || !parse(answer, *frame)) return Error{Code::failed, "The parent is gone.", 0};
+  if (answer.has_failure()) return to_error(answer.failure());
+  return answer;
+}
+
+Status HelperChannel::confirm_input() {
+  proto::FromHelper message;
+  message.set_input_ended(true);
+  const Result<proto::ToHelper> answer = ask(message);
+  return answer.ok() ? Status() : Status(answer.error());
+}
+
+Result<EcdsaSignature> HelperChannel::sign(const Digest& digest) {
+  proto::FromHelper message;
+  message.set_sign_digest(digest.data(), digest.size());
+  CKPTSEAL_ASSIGN(const proto::ToHelper answer, ask(message));
+  EcdsaSignature signature{};
+  if (answer.signature().size() != signature.size()) {
+    return Error{Code::failed, "The signature has a wrong length.", 0};
+  }
+  std::copy(answer.signature().begin(), answer.signature().end(), signature.begin());
+  return signature;
+}
+
+Status HelperChannel::report(HelperReport report) {
+  proto::FromHelper message;
+  *message.mutable_report() = std::move(report);
+  return send(message);
+}
+
+Status HelperChannel::fail(const Error& error) {
+  proto::FromHelper message;
+  set_failure(*message.mutable_failure(), error);
+  return send(message);
+}
+
+namespace {
+
+// In the helper. Its exit code says only whether the last message went out.
+int helper_main(int socket, std::span<const int> descriptors,
+                const std::function<Result<HelperReport>(HelperChannel&)>& body) {
+  signal(SIGPIPE, SIG_IGN);
+  HelperChannel channel(socket);
+  std::vector<int> keep(descriptors.begin(), descriptors.end());
+  keep.push_back(socket);
+  try {
+    if (Status hardened = harden_process(keep); !hardened.ok()) {
+      return channel.fail(hardened.error()).ok() ? 1 : 2;
+    }
+    Result<HelperReport> result = body(channel);
+    if (!result.ok()) return channel.fail(result.error()).ok() ? 1 : 2;
+    return channel.report(std::move(result).value()).ok() ? 0 : 2;
+  } catch (const std::exception& bug) {
+    const Error error{Code::failed, fmt::format("The helper failed: {}.", bug.what()), 0};
+    return channel.fail(error).ok() ? 1 : 2;
+  }
+}
+
+Status answer_sign_request(int socket, const std::string& bytes, const HelperEvents& events) {
+  Digest digest{};
+  proto::ToHelper answer;
+  if (bytes.size() != digest.size() || !events.sign) {
+    set_failure(*answer.mutable_failure(), {Code::failed, "There is nothing to sign with.", 0});
+    return send_frame(socket, answer.SerializeAsString());
+  }
+  std::copy(bytes.begin(), bytes.end(), digest.begin());
+  const Result<EcdsaSignature> signature = events.sign(digest);
+  if (signature.ok()) {
+    answer.set_signature(signature.value().data(), signature.value().size());
+  } else {
+    set_failure(*answer.mutable_failure(), signature.error());
+  }
+  return send_frame(socket, answer.SerializeAsString());
+}
+
+Status answer_input_ended(int socket, const HelperEvents& events) {
+  const Status ended = events.input_ended ? events.input_ended() : Status();
+  proto::ToHelper answer;
+  if (ended.ok()) {
+    answer.set_confirmed(true);
+  } else {
+    set_failure(*answer.mutable_failure(), ended.error());
+  }
+  return send_frame(socket, answer.SerializeAsString());
+}
+
+// The helper's last message, or nullopt when it died before it could send one.
+Result<std::optional<HelperReport>> serve_helper(int socket, const HelperEvents& events) {
+  for (;;) {
+    CKPTSEAL_ASSIGN(const std::optional<Bytes> frame, receive_frame(socket));
+    if (!frame) return std::optional<HelperReport>();
+    proto::FromHelper message;
+    if (!parse(message, *frame)) {
+      return Error{Code::failed, "The helper sent a message that is none.", 0};
+    }
+    switch (message.kind_case()) {
+      case proto::FromHelper::kProgress:
+        if (events.progress) events.progress(message.progress().done(), message.progress().total());
+        break;
+      case proto::FromHelper::kSignDigest:
+        CKPTSEAL_TRY(answer_sign_request(socket, message.sign_digest(), events));
+        break;
+      case proto::FromHelper::kWarning:
+        if (events.warning) events.warning(message.warning());
+        break;
+      case proto::FromHelper::kTpmDone:
+        if (events.tpm_done) events.tpm_done();
+        break;
+      case proto::FromHelper::kInputEnded:
+        CKPTSEAL_TRY(answer_input_ended(socket, events));
+        break;
+      case proto::FromHelper::kReport:
+        return std::optional<HelperReport>(std::move(*message.mutable_report()));
+      case proto::FromHelper::kFailure:
+        return to_error(message.failure());
+      case proto::FromHelper::KIND_NOT_SET:
+        break;
+    }
+  }
+}
+
+}  // namespace
+
+Result<HelperReport> run_in_helper(std::span<const int> descriptors,
+                                   const std::function<Result<HelperReport>(HelperChannel&)>& body,
+                                   const HelperEvents& events) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return system_error("Cannot start the helper", errno);
+  }
+  UniqueFd ours(ends[0]);
+  UniqueFd theirs(ends[1]);
+  CKPTSEAL_ASSIGN(Child helper,
+                  Child::fork([&] { return helper_main(theirs.get(), descriptors, body); }));
+  theirs.reset();
+  CKPTSEAL_ASSIGN(std::optional<HelperReport> report, serve_helper(ours.get(), events));
+  CKPTSEAL_ASSIGN(const ExitStatus status, helper.wait());
+  if (report && status.success()) return *std::move(report);
+  const std::string how =
+      status.signal == 0 ? "ended" : fmt::format("was ended by signal {}", status.signal);
+  return Error{Code::failed,
+               fmt::format("The helper {} before it was done; nothing was kept, try again.", how),
+               0};
+}
+
+}  // namespace ckptseal

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Runs work on a sealed checkpoint in a forked, hardened child: it parses, unseals, encrypts and
+// decrypts, and the data key is nowhere else. The parent hears of progress, signs digests with the
+// host's TPM, and gets a report. docs/architecture.md, "The helper".
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/crypto.h"
+#include "base/result.h"
+#include "proto/helper.pb.h"
+
+namespace ckptseal {
+
+using HelperReport = proto::HelperReport;
+
+// The helper's end.
+class HelperChannel {
+ public:
+  explicit HelperChannel(int socket) : socket_(socket) {}
+
+  // Sent on at most every 50 ms; `total` 0 if it is not known.
+  Status progress(std::uint64_t done, std::uint64_t total);
+  Status warn(const std::string& clause);
+  Status tpm_done();
+  Result<EcdsaSignature> sign(const Digest& digest);
+  // Asks whether whoever made the input ended well, for the end of a pipe does not say.
+  Status confirm_input();
+  Status report(HelperReport report);
+  Status fail(const Error& error);
+
+ private:
+  Status send(const proto::FromHelper& message);
+  Result<proto::ToHelper> ask(const proto::FromHelper& message);
+
+  int socket_;
+  std::int64_t last_progress_ms_ = 0;
+};
+
+// What the parent does meanwhile; empty ones are left out.
+struct HelperEvents {
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress;
+  std::function<void(const std::string& clause)> warning;
+  std::function<void()> tpm_done;
+  std::function<Result<EcdsaSignature>(const Digest&)> sign;
+  std::function<Status()> input_ended;
+};
+
+// `body` runs in the helper, hardened from its first line (harden_process); it calls
+// enter_sandbox() itself, once it needs no TPM any more. `descriptors` are all it may use beside 0
+// to 2. Code::failed when the helper is killed; it and everything it held is then gone.
+Result<HelperReport> run_in_helper(std::span<const int> descriptors,
+                                   const std::function<Result<HelperReport>(HelperChannel&)>& body,
+                                   const HelperEvents& events);
+
+}  // namespace ckptseal

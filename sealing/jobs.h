@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the command line asks of sealing/: seal, open, verify, inspect, each run in the helper.
+#pragma once
+
+#include "sealing/file_writer.h"
+#include "sealing/helper.h"
+#include "sealing/unlocked_file.h"
+
+namespace ckptseal {
+
+// Called in the helper, hardened but not yet in the sandbox: passphrases are read and TPMs reached
+// there and nowhere else.
+using RecipientFactory = std::function<Result<std::vector<std::unique_ptr<Recipient>>>()>;
+using IdentityFactory = std::function<Result<std::vector<std::unique_ptr<Identity>>>()>;
+
+struct SealJob {
+  int input_fd = -1;             // read to its end
+  int output_fd = -1;            // written from its current position
+  int spool_fd = -1;             // empty file for ciphertext
+  std::uint64_t input_size = 0;  // for the progress; 0: not known
+  bool refuse_empty = true;      // an empty pipe is most often a producer that failed
+  SealOptions options;
+  RecipientFactory recipients;
+  std::vector<int> descriptors;  // what the factory needs
+};
+Result<HelperReport> seal_in_helper(const SealJob& job, const HelperEvents& events);
+
+struct ReadJob {
+  int sealed_fd = -1;
+  std::vector<TrustedOrigin> origins;
+  bool allow_unsigned = false;
+  IdentityFactory identities;  // empty: without a key
+  std::optional<std::size_t> only_slot;
+  std::vector<int> descriptors;  // what the factory needs
+};
+
+// Step 1 of "Reading", and the slots; with identities also the images. Trust is reported, not asked
+// for. With `export_slot`, that TPM slot in the TPM's own structures.
+Result<HelperReport> inspect_in_helper(const ReadJob& job, std::optional<std::size_t> export_slot,
+                                       const HelperEvents& events);
+
+// Verifies the signature and, with identities, every chunk. A damaged spare header copy is
+// Code::integrity here. With `key_is_optional` a file without a slot for the identities is checked
+// as without a key.
+Result<HelperReport> verify_in_helper(const ReadJob& job, bool key_is_optional,
+                                      const HelperEvents& events);
+
+// Writes the content of a `stream` or `tree` to `output_fd`, each chunk after it was verified; the
+// caller makes the output count only when this succeeds. Code::usage when the content is not
+// `expected`.
+Result<HelperReport> open_in_helper(const ReadJob& job, Content expected, int output_fd,
+                                    const HelperEvents& events);
+
+}  // namespace ckptseal

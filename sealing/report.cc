@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Fills the report message, also with what the slots of known kinds say of themselves.
+#include "sealing/report.h"
+
+#include <fmt/format.h>
+
+#include "keymgr/passphrase/passphrase.h"
+#include "keymgr/tpm2/slot.h"
+
+namespace ckptseal {
+namespace {
+
+constexpr std::size_t most_reported_images = 1000;
+
+template <typename Container>
+std::string text(const Container& bytes) {
+  return {bytes.begin(), bytes.end()};
+}
+
+void describe_tpm2(const SlotBody& body, proto::SlotReport& out) {
+  const Result<Tpm2Slot> slot = Tpm2Slot::parse(body.bytes);
+  out.set_damaged(!slot.ok());
+  if (!slot.ok()) return;
+  out.set_recipient(text(slot.value().recipient));
+  out.set_storage_parent(text(slot.value().parent));
+  out.set_pcr_mask(slot.value().pcrs.selection.mask());
+  for (const Digest& value : slot.value().pcrs.values) out.add_pcr_values(text(value));
+}
+
+void describe_passphrase(const SlotBody& body, proto::SlotReport& out) {
+  const Result<PassphraseSlot> slot = PassphraseSlot::parse(body.bytes);
+  out.set_damaged(!slot.ok());
+  if (!slot.ok()) return;
+  out.set_memory_kib(slot.value().cost.memory_kib);
+  out.set_passes(slot.value().cost.passes);
+  out.set_lanes(slot.value().cost.lanes);
+}
+
+void describe(const Slot& slot, proto::SlotReport& out) {
+  out.set_kind(slot.body.kind);
+  if (slot.adder) out.set_adder(text(slot.adder->record));
+  if (slot.body.kind == static_cast<std::uint16_t>(SlotKind::tpm2)) describe_tpm2(slot.body, out);
+  if (slot.body.kind == static_cast<std::uint16_t>(SlotKind::passphrase)) {
+    describe_passphrase(slot.body, out);
+  }
+}
+
+std::string with_size(ByteView bytes) {
+  ByteWriter out;
+  out.u16(static_cast<std::uint16_t>(bytes.size())).bytes(bytes);
+  return text(out.view());
+}
+
+}  // namespace
+
+HelperReport report_file(const SealedFile& file) {
+  HelperReport report;
+  const ImmutablePart& immutable = file.immutable();
+  report.set_checkpoint_id(text(immutable.id));
+  report.set_file_size(file.size());
+  report.set_suite(std::string(suite_word(immutable.suite)));
+  report.set_exclusive(is_exclusive(immutable.suite));
+  report.set_content(std::string(content_word(immutable.content)));
+  report.set_chunk_size(static_cast<std::uint32_t>(immutable.chunk_size()));
+  report.set_header_size(static_cast<std::uint32_t>(immutable.header_size()));
+  report.set_generation(file.header().generation);
+  report.set_created(immutable.created);
+  if (immutable.is_signed()) report.set_origin(text(immutable.origin));
+  report.set_origin_name(file.origin_name());
+  report.set_warnings(static_cast<std::uint32_t>(file.warnings().size()));
+  for (const Slot& slot : file.header().slots) describe(slot, *report.add_slots());
+  return report;
+}
+
+void report_images(const UnlockedFile& file, HelperReport& report) {
+  report.set_image_count(file.images().size());
+  report.set_content_bytes(file.content_bytes());
+  for (const ImageInfo& image : file.images()) {
+    if (static_cast<std::size_t>(report.images_size()) == most_reported_images) break;
+    proto::ImageReport& out = *report.add_images();
+    out.set_name(image.name);
+    out.set_length(image.length);
+  }
+}
+
+Status report_exported_slot(const SealedFile& file, std::size_t index, HelperReport& report) {
+  const std::vector<Slot>& slots = file.header().slots;
+  if (index >= slots.size() ||
+      slots[index].body.kind != static_cast<std::uint16_t>(SlotKind::tpm2)) {
+    return Error{Code::usage, fmt::format("it has no TPM slot with the number {}", index), 0};
+  }
+  CKPTSEAL_ASSIGN(const Tpm2Slot slot, Tpm2Slot::parse(slots[index].body.bytes));
+  proto::ExportedSlot& out = *report.mutable_exported_slot();
+  out.set_public_area(with_size(slot.object.public_area));
+  out.set_duplicate(with_size(slot.object.duplicate));
+  out.set_seed(with_size(slot.object.seed));
+  return {};
+}
+
+}  // namespace ckptseal

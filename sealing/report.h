@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the helper tells its parent about a sealed checkpoint.
+#pragma once
+
+#include "sealing/helper.h"
+#include "sealing/unlocked_file.h"
+
+namespace ckptseal {
+
+// Sizes, origin and slots.
+HelperReport report_file(const SealedFile& file);
+void report_images(const UnlockedFile& file, HelperReport& report);
+// Code::usage when there is no such slot, or it is no TPM slot.
+Status report_exported_slot(const SealedFile& file, std::size_t index, HelperReport& report);
+
+}  // namespace ckptseal

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reads header and trailer, chooses a header copy, verifies the signature over raw bytes.
+#include "sealing/sealed_file.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/fd.h"
+
+namespace ckptseal {
+
+Result<SealedFile> SealedFile::open(int fd) {
+  SealedFile file(fd);
+  CKPTSEAL_TRY(file.read_size());
+  CKPTSEAL_TRY(file.read_header());
+  CKPTSEAL_TRY(file.read_trailer());
+  return file;
+}
+
+Status SealedFile::read_size() {
+  struct stat info = {};
+  if (fstat(fd_, &info) != 0) return system_error("it cannot be read", errno);
+  if (!S_ISREG(info.st_mode)) return Error{Code::failed, "it is not a regular file", 0};
+  size_ = static_cast<std::uint64_t>(info.st_size);
+  if (size_ == 0) return Error{Code::integrity, "it is empty", 0};
+  return {};
+}
+
+Result<Bytes> SealedFile::read_at(std::uint64_t offset, std::size_t size) const {
+  Bytes out(size);
+  CKPTSEAL_ASSIGN(const std::size_t done, pread_full(fd_, out, offset));
+  if (done != size) return Error{Code::integrity, "it is cut short", 0};
+  return out;
+}
+
+Status SealedFile::read_header() {
+  CKPTSEAL_ASSIGN(const Bytes preamble, read_at(0, block_size));
+  CKPTSEAL_ASSIGN(const unsigned log2, parse_preamble(preamble));
+  const std::size_t header_size = std::size_t{1} << log2;
+  std::optional<HeaderBlock> copies[2];
+  Error first_error;
+  for (unsigned i = 0; i < 2; ++i) {
+    CKPTSEAL_ASSIGN(const Bytes block, read_at(block_size + i * header_size, header_size));
+    Result<HeaderBlock> copy = HeaderBlock::parse(block);
+    if (copy.ok()) {
+      copies[i] = std::move(copy).value();
+    } else {
+      header_copy_damaged_ = true;
+      warnings_.push_back(
+          fmt::format("one of its two header copies is damaged (copy {}); it still "
+                      "opens through the other, so make a fresh copy of the file",
+                      i));
+      first_error = std::move(copy).error();
+    }
+  }
+  if (!copies[0] && !copies[1]) return first_error;
+  if (copies[0] && copies[1] &&
+      (copies[0]->generation != copies[1]->generation || copies[0]->mac != copies[1]->mac ||
+       copies[0]->authenticated != copies[1]->authenticated)) {
+    warnings_.emplace_back(
+        "its two header copies differ, as after a change of recipients that was interrupted; "
+        "the newer one is used");
+  }
+  const bool second = !copies[0] || (copies[1] && copies[1]->generation > copies[0]->generation);
+  header_ = *std::move(copies[second ? 1 : 0]);
+  return {};
+}
+
+Status SealedFile::read_trailer() {
+  const std::uint64_t start = header_.immutable.data_start();
+  if (size_ < start + page_size + block_size) {
+    return Error{Code::integrity, "it is cut short", 0};
+  }
+  CKPTSEAL_ASSIGN(const Bytes block, read_at(size_ - block_size, block_size));
+  CKPTSEAL_ASSIGN(trailer_, Trailer::parse(block, size_, start));
+  if (trailer_.signature.has_value() != immutable().is_signed()) {
+    return Error{Code::integrity, "its signature was added or taken away", 0};
+  }
+  return {};
+}
+
+Status SealedFile::hash_manifest() {
+  if (!page_digests_.empty()) return {};
+  Sha256 all;
+  page_digests_.reserve(trailer_.page_count);
+  for (std::uint64_t p = 0; p < trailer_.page_count; ++p) {
+    CKPTSEAL_ASSIGN(const Bytes page, read_at(trailer_.manifest_offset + p * page_size, page_size));
+    all.update(page);
+    page_digests_.push_back(Sha256::of(page));
+  }
+  manifest_digest_ = all.finish();
+  return {};
+}
+
+Result<SignatureState> SealedFile::verify_origin(std::span<const TrustedOrigin> origins,
+                                                 bool allow_unsigned) {
+  if (!immutable().is_signed() && !allow_unsigned) {
+    return Error{Code::untrusted,
+                 "it is unsigned, so nobody vouches for it; if you know where it comes from, say "
+                 "--allow-unsigned",
+                 0};
+  }
+  const auto origin = std::find_if(
+      origins.begin(), origins.end(),
+      [&](const TrustedOrigin& candidate) { return candidate.fingerprint == immutable().origin; });
+  if (immutable().is_signed() && origin == origins.end()) {
+    return Error{Code::untrusted,
+                 fmt::format("it was sealed by a host whose record {} is not trusted here; if you "
+                             "trust that host, run 'ckpt-seal host trust RECORD --as origin'",
+                             to_hex(immutable().origin)),
+                 0};
+  }
+  CKPTSEAL_TRY(hash_manifest());
+  if (!immutable().is_signed()) return SignatureState::unsigned_allowed;
+  const Digest digest = file_signature_digest(header_.immutable_bytes, manifest_digest_);
+  const bool good = std::any_of(origin->keys.begin(), origin->keys.end(), [&](const EcPoint& key) {
+    return verify_p256(key, digest, *trailer_.signature);
+  });
+  if (!good) {
+    return Error{Code::integrity,
+                 "the signature of its origin does not fit: it is damaged or altered", 0};
+  }
+  origin_name_ = origin->name;
+  return SignatureState::good;
+}
+
+Result<Bytes> SealedFile::read_page(std::uint64_t index) const {
+  CKPTSEAL_ASSIGN(Bytes page, read_at(trailer_.manifest_offset + index * page_size, page_size));
+  if (Sha256::of(page) != page_digests_[index]) {
+    return Error{Code::integrity, "it changed while it was read", 0};
+  }
+  return page;
+}
+
+Error with_subject(const std::string& file, Error error) {
+  error.message = fmt::format("{}: {}", file, error.message);
+  if (error.message.back() == '.') return error;
+  error.message += error.code == Code::integrity ? "; get another copy of it." : ".";
+  return error;
+}
+
+}  // namespace ckptseal

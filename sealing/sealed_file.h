@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A sealed checkpoint as it can be read without a key: its size, header and trailer, the signature
+// of its origin. What follows with the key is unlocked_file.h. docs/format.md, "Reading", 1 to 3.
+//
+// Errors of sealing/ are clauses ("its manifest is ..."); with_subject() makes the sentence.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "hosts/trust.h"
+#include "sealing/header.h"
+#include "sealing/trailer.h"
+
+namespace ckptseal {
+
+enum class SignatureState : std::uint8_t { good, unsigned_allowed };
+
+class SealedFile {
+ public:
+  // Step 1. `fd` is seekable, stays the caller's and must not change meanwhile; if it does, later
+  // reads fail. Code::integrity when the file is not whole.
+  static Result<SealedFile> open(int fd);
+
+  // Steps 2 and 3: hashes the manifest and verifies the signature. Code::untrusted when no record
+  // in `origins` has the file's origin, or it is unsigned and that is not allowed; Code::integrity
+  // when the signature does not fit.
+  Result<SignatureState> verify_origin(std::span<const TrustedOrigin> origins, bool allow_unsigned);
+  // Step 3 without the signature, for a reader that only inspects.
+  Status hash_manifest();
+
+  const HeaderBlock& header() const { return header_; }
+  const ImmutablePart& immutable() const { return header_.immutable; }
+  const Trailer& trailer() const { return trailer_; }
+  std::uint64_t size() const { return size_; }
+  int fd() const { return fd_; }
+  // Name of the trusted record that signed; empty before verify_origin() or if unsigned.
+  const std::string& origin_name() const { return origin_name_; }
+  // One header copy is not sound: the file opens, and a check of it fails.
+  bool header_copy_damaged() const { return header_copy_damaged_; }
+  // What is wrong with a spare header copy, one clause each; the file opens all the same.
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
+  // The ciphertext of page `index`, the same as was hashed; Code::integrity if it changed since.
+  Result<Bytes> read_page(std::uint64_t index) const;
+
+ private:
+  explicit SealedFile(int fd) : fd_(fd) {}
+  Status read_size();
+  Status read_header();
+  Status read_trailer();
+  Result<Bytes> read_at(std::uint64_t offset, std::size_t size) const;
+
+  int fd_;
+  std::uint64_t size_ = 0;
+  HeaderBlock header_;
+  Trailer trailer_;
+  std::string origin_name_;
+  std::vector<std::string> warnings_;
+  bool header_copy_damaged_ = false;
+  std::vector<Digest> page_digests_;
+  Digest manifest_digest_{};
+};
+
+// "FILE: clause; REMEDY." for an error that is a clause of sealing/.
+Error with_subject(const std::string& file, Error error);
+
+}  // namespace ckptseal

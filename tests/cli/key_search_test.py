@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The data key is in the helper alone: it is unsealed by other means, and looked for everywhere."""
+import hashlib
+import hmac
+import os
+import pathlib
+import subprocess
+import time
+import unittest
+
+import support
+
+TOOLS_STEPS = """
+set -eu
+tpm2_import -Q -C 0x81000001 -i "$1.dup" -s "$1.seed" -u "$1.pub" -r "$1.priv" -G keyedhash
+tpm2_load -Q -C 0x81000001 -u "$1.pub" -r "$1.priv" -c "$1.ctx"
+tpm2_flushcontext -t
+tpm2_startauthsession -Q --policy-session -S "$1.session"
+tpm2_policypcr -Q -S "$1.session" -l "$2"
+tpm2_unseal -c "$1.ctx" -p "session:$1.session" -o "$1.key"
+tpm2_flushcontext "$1.session"
+"""
+
+
+def hkdf_extract(salt, key):
+    return hmac.new(salt, key, hashlib.sha256).digest()
+
+
+def memory_of(pid):
+    """All memory of a process that root can read, a mapping at a time."""
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            start, end = (int(x, 16) for x in line.split()[0].split("-"))
+            try:
+                memory.seek(start)
+                yield memory.read(end - start)
+            except (OSError, ValueError, OverflowError):
+                continue  # not readable: device memory, memfd_secret
+
+
+def holds(pid, needle):
+    return any(needle in part for part in memory_of(pid))
+
+
+@unittest.skipUnless(os.geteuid() == 0, "needs root to read the memory of other processes")
+class KeySearch(support.CliTest):
+    HOSTS = ("host-a",)
+
+    def unseal_by_other_means(self, path):
+        """The data key, by tpm2-tools and the exported slot."""
+        prefix = self.folder / "slot"
+        self.succeeds(self.a.run("inspect", "--export-slot", "0", "-o", prefix, path))
+        slot = self.json(self.a.run("--json", "inspect", path))["slots"][0]
+        with_soft = support.TOP / "swtpm-ci" / "with-soft-tpm"
+        subprocess.run([with_soft, self.a.state, "sh", "-c", TOOLS_STEPS, "sh", prefix, slot["pcrs"]],
+                       check=True, timeout=120)
+        key = pathlib.Path(f"{prefix}.key").read_bytes()
+        for left in self.folder.glob("slot.*"):
+            left.unlink()
+        self.assertEqual(len(key), 32)
+        return key
+
+    def opening(self, path, *wrapper):
+        """A command that opens `path` and has been stopped, by a full pipe, in the middle of it."""
+        process = subprocess.Popen([*wrapper, support.program(), "--state", self.a.state, "open", path],
+                                   stdout=subprocess.PIPE, env=support.ENVIRONMENT)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        process.stdout.read(1)
+        children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        for _ in range(2000):  # the TPM's process ends before the first byte comes, or soon after
+            pids = [int(pid) for pid in children.read_text().split()]
+            if len(pids) == 1:
+                return process.pid, pids[0]
+            time.sleep(0.005)
+        raise AssertionError("there is not one helper")
+
+    def setUp(self):
+        super().setUp()
+        plain = self.write("plain", os.urandom(3_000_000))
+        self.path = self.folder / "x.cks"
+        self.succeeds(self.a.run("seal", "-o", self.path, plain))
+        self.key = self.unseal_by_other_means(self.path)
+        header = self.path.read_bytes()[4096:4096 + 65536]
+        immutable = header[24:24 + int.from_bytes(header[16:20], "big")]
+        # All keys of the file come from this one, so whoever has it needs no data key.
+        self.prk = hkdf_extract(hashlib.sha256(immutable).digest(), self.key)
+        header_key = hmac.new(self.prk, b"ckpt-seal/v1/header\x01", hashlib.sha256).digest()
+        slots_end = 24 + len(immutable) + int.from_bytes(header[20:24], "big")
+        mac = hmac.new(header_key, header[:slots_end], hashlib.sha256).digest()
+        self.assertEqual(mac, header[slots_end:slots_end + 32], "this is not the file's data key")
+
+    def test_without_secret_memory_the_helper_alone_has_it(self):
+        # Without memfd_secret root can look into the helper: so this shows that the search finds what is there.
+        parent, helper = self.opening(self.path, support.program("without_memfd_secret"))
+        self.assertTrue(holds(helper, self.prk), "the search finds nothing, not even where it has to be")
+        self.assertFalse(holds(parent, self.prk))
+        self.assertFalse(holds(parent, self.key))
+
+    def test_with_secret_memory_not_even_root_finds_it(self):
+        parent, helper = self.opening(self.path)
+        with open(f"/proc/{helper}/maps", encoding="ascii") as maps:
+            if "secretmem" not in maps.read():
+                self.skipTest("this kernel has no memfd_secret")
+        for pid in (parent, helper):
+            self.assertFalse(holds(pid, self.prk))
+            self.assertFalse(holds(pid, self.key))
+
+    def test_no_file_holds_it(self):
+        plain = self.folder / "plain"
+        self.assertTrue(self.found_in_files(plain.read_bytes()[1000:1032]), "the search finds nothing")
+        for secret in (self.key, self.prk):
+            self.assertFalse(self.found_in_files(secret))
+            self.assertFalse(self.found_in_files(secret.hex().encode()))
+
+    def found_in_files(self, needle):
+        return [path for path in self.base.rglob("*") if path.is_file() and needle in path.read_bytes()]
+
+    def test_arguments_and_environment_hold_nothing(self):
+        parent, helper = self.opening(self.path)
+        for pid in (parent, helper):
+            for name in ("cmdline", "environ"):
+                content = pathlib.Path(f"/proc/{pid}/{name}").read_bytes()
+                self.assertNotIn(self.key, content)
+                self.assertNotIn(self.key.hex().encode(), content)
+
+
+if __name__ == "__main__":
+    support.main()

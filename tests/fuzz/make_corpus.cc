@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Cuts the files of tests/vectors into the small inputs of the fuzz targets. Run by
+// scripts/fuzz.sh --make-corpus; what it writes is committed, so that the corpora do not change
+// with every run.
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <stdexcept>
+
+#include "base/fd.h"
+#include "base/output_file.h"
+#include "hosts/host_record_wire.h"
+#include "keymgr/passphrase/passphrase.h"
+#include "proto/helper.pb.h"
+#include "sealing/unlocked_file.h"
+#include "software_host.h"
+
+namespace ckptseal {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::size_t header_size = std::size_t{1} << smallest_header_log2;
+constexpr std::size_t largest_input = 20000;
+
+// As long as it must be: the targets put the zeros back.
+ByteView without_zeros(ByteView bytes) {
+  while (!bytes.empty() && bytes.back() == 0) bytes = bytes.first(bytes.size() - 1);
+  return bytes;
+}
+
+class Corpus {
+ public:
+  explicit Corpus(fs::path folder) : folder_(std::move(folder)) {}
+
+  // Inputs are named by their content, so that equal ones are there once.
+  void add(const std::string& target, ByteView input) const {
+    if (input.size() > largest_input) return;
+    fs::create_directories(folder_ / target);
+    const std::string name = to_hex(ByteView(Sha256::of(input)).first(8));
+    const Status written =
+        write_file((folder_ / target / name).string(), input, 0644, OutputFile::Replace::allowed);
+    if (!written.ok()) throw std::runtime_error(written.error().message);
+  }
+
+ private:
+  fs::path folder_;
+};
+
+void add_slots(const Corpus& corpus, const HeaderBlock& header) {
+  ByteWriter slots;
+  slots.u8(static_cast<std::uint8_t>(static_cast<int>(header.immutable.suite) - 1))
+      .bytes(serialize_slots(header.slots));
+  corpus.add("slots", slots.view());
+  for (const Slot& slot : header.slots) {
+    if (slot.body.kind == static_cast<std::uint16_t>(SlotKind::tpm2)) {
+      corpus.add("tpm_slot", slot.body.bytes);
+    }
+    if (slot.body.kind == static_cast<std::uint16_t>(SlotKind::passphrase)) {
+      corpus.add("passphrase_slot", slot.body.bytes);
+    }
+  }
+}
+
+// The pages that decrypt, as pages that do not parse are wanted too.
+void add_pages(const Corpus& corpus, const SealedFile& file, const Secret& data_key) {
+  const ImmutablePart& immutable = file.immutable();
+  Result<FileKeys> keys = FileKeys::derive(data_key, file.header().immutable_bytes);
+  if (!keys.ok()) return;
+  Result<Aead> aead = Aead::make(cipher_of(immutable.suite), keys.value().manifest_key());
+  for (std::uint64_t p = 0; aead.ok() && p < file.trailer().page_count; ++p) {
+    Result<Bytes> page = file.read_page(p);
+    if (!page.ok()) return;
+    Tag tag{};
+    std::copy(page.value().end() - 16, page.value().end(), tag.begin());
+    const MutableByteView plaintext = MutableByteView(page.value()).first(page_plaintext_size);
+    const bool last = p + 1 == file.trailer().page_count;
+    const Result<bool> fits = aead.value().decrypt(position_nonce(p, last), {}, plaintext, tag);
+    if (!fits.ok() || !fits.value()) continue;
+    ByteWriter input;
+    input.u8(static_cast<std::uint8_t>(static_cast<unsigned>(immutable.suite) - 1 +
+                                       4 * (immutable.chunk_log2 - smallest_chunk_log2)));
+    corpus.add("manifest_page", input.bytes(without_zeros(plaintext)).view());
+  }
+}
+
+void add_whole(const Corpus& corpus, int fd, Identity& identity) {
+  Result<SealedFile> file = SealedFile::open(fd);
+  if (!file.ok() || !file.value().hash_manifest().ok()) return;
+  const HeaderBlock& header = file.value().header();
+  for (const Slot& slot : header.slots) {
+    Result<std::optional<Secret>> key = identity.unwrap(slot.body, header.immutable.id);
+    if (!key.ok() || !key.value()) continue;
+    add_pages(corpus, file.value(), *key.value());
+    return;
+  }
+}
+
+void add_file(const Corpus& corpus, const fs::path& path, Identity& identity) {
+  const Result<Bytes> content = read_file(path.string(), std::size_t{4} << 20, path.string());
+  if (!content.ok()) throw std::runtime_error(content.error().message);
+  const ByteView file(content.value());
+  if (file.size() < block_size + 2 * header_size + block_size) return;
+  const ByteView preamble = without_zeros(file.first(block_size));
+  Bytes end(file.end() - block_size, file.end() - 32);
+  // Signatures differ in all files and mean nothing here.
+  if (!all_zero(ByteView(end).subspan(26, 64))) std::fill_n(end.begin() + 26, 64, 0x77);
+  const ByteView trailer = without_zeros(end);
+  ByteView copies[2];
+  for (std::size_t i = 0; i < 2; ++i) {
+    copies[i] = without_zeros(
+        file.subspan(block_size + i * header_size, header_size).first(header_size - 32));
+    corpus.add("header", copies[i]);
+  }
+  corpus.add("preamble", preamble);
+  corpus.add("trailer", ByteWriter().u64(file.size()).bytes(trailer).view());
+  ByteWriter whole;
+  for (const ByteView part : {preamble, copies[0], copies[1], trailer}) {
+    whole.u16(static_cast<std::uint16_t>(std::min<std::size_t>(part.size(), 0xffff))).bytes(part);
+  }
+  corpus.add("sealed_file", whole.view());
+  if (copies[0].size() > 24 + ImmutablePart::size) {
+    corpus.add("immutable_part", copies[0].subspan(24, ImmutablePart::size));
+  }
+  const Result<HeaderBlock> header = HeaderBlock::parse(file.subspan(block_size, header_size));
+  if (header.ok()) add_slots(corpus, header.value());
+  const Result<UniqueFd> fd = open_file(path.string(), O_RDONLY, path.string());
+  if (fd.ok()) add_whole(corpus, fd.value().get(), identity);
+}
+
+// One trailer that fits the target's start of the data area with the smallest possible file, and
+// a whole file of that kind, for the cut files of the vectors lack their pages.
+void add_smallest_file(const Corpus& corpus) {
+  ImmutablePart immutable;
+  const Secret key = std::move(Secret::copy_of(Bytes(32, 1))).value();
+  const Slot slot{{2, Bytes(10, 2)}, std::nullopt};
+  const Bytes block = HeaderBlock::build(1, immutable.serialize(), {slot}, header_size, key);
+  const ByteView front = without_zeros(ByteView(block).first(header_size - 32));
+  Trailer trailer{immutable.data_start(), 1, std::nullopt};
+  const Bytes trailer_block = trailer.serialize();
+  const ByteView end = without_zeros(ByteView(trailer_block).first(block_size - 32));
+  const Bytes preamble_block = build_preamble(smallest_header_log2);
+  const ByteView preamble = without_zeros(preamble_block);
+  ByteWriter whole;
+  for (const ByteView part : {preamble, front, front, end}) {
+    whole.u16(static_cast<std::uint16_t>(part.size())).bytes(part);
+  }
+  corpus.add("sealed_file", whole.view());
+  corpus.add("trailer", ByteWriter().u64(trailer.manifest_end() + block_size).bytes(end).view());
+}
+
+void add_host_records(const Corpus& corpus) {
+  const test::SoftwareHost host;
+  for (const char* name : {"host-a", "a-second-host"}) {
+    const SignedHostRecord record = host.record(name);
+    const Bytes body = test::body_of(record);
+    corpus.add("host_record", as_bytes(record.pem()));
+    corpus.add("host_record", body);
+    corpus.add("host_record", encode_envelope({body, test::signature_of(record)}));
+  }
+}
+
+void add_messages(const Corpus& corpus) {
+  const auto add = [&](const auto& message) {
+    corpus.add("helper_message", as_bytes(message.SerializeAsString()));
+  };
+  proto::FromHelper from;
+  from.mutable_progress()->set_done(5);
+  add(from);
+  from.set_sign_digest(std::string(32, 'd'));
+  add(from);
+  from.set_warning("one of its two header copies is damaged");
+  add(from);
+  from.set_tpm_done(true);
+  add(from);
+  from.mutable_failure()->set_code(5);
+  from.mutable_failure()->set_message("its manifest is not as it has to be");
+  add(from);
+  proto::HelperReport& report = *from.mutable_report();
+  report.set_suite("aes-256-gcm");
+  report.add_slots()->add_pcr_values(std::string(32, 'p'));
+  report.add_images()->set_name("stream");
+  report.mutable_exported_slot()->set_seed("seed");
+  add(from);
+  proto::ToHelper to;
+  to.set_signature(std::string(64, 's'));
+  add(to);
+}
+
+int make(const fs::path& vectors, const fs::path& folder) {
+  const Corpus corpus(folder);
+  PassphraseIdentity identity(
+      std::move(Secret::copy_of(as_bytes("correct horse battery staple"))).value(), 1 << 20);
+  std::size_t count = 0;
+  for (const auto& entry : fs::directory_iterator(vectors)) {
+    if (entry.path().extension() != ".cks") continue;
+    add_file(corpus, entry.path(), identity);
+    ++count;
+  }
+  add_smallest_file(corpus);
+  add_host_records(corpus);
+  add_messages(corpus);
+  std::printf("%zu vectors were cut into %s.\n", count, folder.c_str());
+  return count == 0 ? 1 : 0;
+}
+
+}  // namespace
+}  // namespace ckptseal
+
+int main(int argc, char** argv) {
+  if (argc != 3) {
+    std::fprintf(stderr, "Usage: %s VECTORS CORPUS\n", argv[0]);
+    return 2;
+  }
+  return ckptseal::make(argv[1], argv[2]);
+}

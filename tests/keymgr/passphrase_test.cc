@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Passphrase slots at the least cost there is. docs/format.md, "Slots".
+#include "keymgr/passphrase/passphrase.h"
+
+#include <gtest/gtest.h>
+
+namespace ckptseal {
+namespace {
+
+constexpr Argon2Cost cheap{64, 1, 4};
+constexpr std::uint32_t enough_kib = 1024;
+
+constexpr CheckpointId some_id{1, 2, 3};
+
+// Where the parts start.
+constexpr std::size_t salt_at = 1;
+constexpr std::size_t memory_at = 17;
+constexpr std::size_t passes_at = 21;
+constexpr std::size_t lanes_at = 25;
+constexpr std::size_t wrapped_at = 29;
+constexpr std::size_t tag_at = 61;
+constexpr std::size_t slot_size = 77;
+
+Secret text(std::string_view passphrase) { return Secret::copy_of(as_bytes(passphrase)).value(); }
+
+Secret empty_passphrase() {
+  Secret out = text("x");
+  out.shrink(0);
+  return out;
+}
+
+Result<std::optional<Secret>> unwrap(const SlotBody& slot, std::string_view passphrase,
+                                     const CheckpointId& id = some_id,
+                                     std::uint32_t limit = enough_kib) {
+  return PassphraseIdentity(text(passphrase), limit).unwrap(slot, id);
+}
+
+void put_u32(Bytes& bytes, std::size_t at, std::uint32_t value) {
+  const Bytes number = ByteWriter().u32(value).take();
+  std::copy(number.begin(), number.end(), bytes.begin() + static_cast<std::ptrdiff_t>(at));
+}
+
+class PassphraseTest : public testing::Test {
+ protected:
+  PassphraseTest()
+      : body(PassphraseRecipient(text("correct horse"), cheap).wrap(data_key, some_id).value()) {}
+
+  void expect_refused(std::size_t at, std::uint32_t value, Code code) {
+    SlotBody changed = body;
+    put_u32(changed.bytes, at, value);
+    const auto out = unwrap(changed, "correct horse");
+    ASSERT_FALSE(out.ok()) << at << " " << value;
+    EXPECT_EQ(out.error().code, code) << out.error().message;
+  }
+
+  Secret data_key = random_secret(data_key_size).value();
+  SlotBody body;
+};
+
+TEST_F(PassphraseTest, OpensWithThePassphrase) {
+  EXPECT_EQ(body.kind, 2U);
+  EXPECT_EQ(body.bytes.size(), slot_size);
+  const auto key = unwrap(body, "correct horse");
+  ASSERT_TRUE(key.ok()) << key.error().message;
+  ASSERT_TRUE(key.value());
+  EXPECT_TRUE(equal_constant_time(key.value()->view(), data_key.view()));
+}
+
+TEST_F(PassphraseTest, OpensWithNoOther) {
+  for (const char* other : {"correct horsf", "Correct horse", "correct horse ", "c"}) {
+    const auto key = unwrap(body, other);
+    ASSERT_FALSE(key.ok()) << other;
+    EXPECT_EQ(key.error().code, Code::policy);
+  }
+}
+
+TEST_F(PassphraseTest, OpensInNoOtherCheckpoint) {
+  const auto key = unwrap(body, "correct horse", CheckpointId{1, 2, 4});
+  ASSERT_FALSE(key.ok());
+  EXPECT_EQ(key.error().code, Code::policy);
+}
+
+// Made with argon2-cffi and python3-cryptography: salt 00 to 0f, 64 KiB, three passes, four lanes.
+TEST_F(PassphraseTest, KnownAnswer) {
+  const SlotBody slot = {
+      2, *from_hex("01000102030405060708090a0b0c0d0e0f000000400000000300000004f822e8d0c8eb5b782834"
+                   "090235b9b58cd12a18b86d268d9016d05f9790fd9b52a106b946e77097387a6868af26d08bac")};
+  CheckpointId id{};
+  for (std::size_t i = 0; i < id.size(); ++i) id[i] = static_cast<std::uint8_t>(0x40 + i);
+  const auto key = unwrap(slot, "correct horse", id);
+  ASSERT_TRUE(key.ok()) << key.error().message;
+  EXPECT_EQ(to_hex(key.value()->view()),
+            "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f");
+}
+
+TEST_F(PassphraseTest, EveryFlippedByteIsRefused) {
+  for (std::size_t at = 0; at < slot_size; ++at) {
+    SlotBody changed = body;
+    changed.bytes[at] ^= 1;
+    const auto key = unwrap(changed, "correct horse");
+    ASSERT_FALSE(key.ok()) << at;
+    const bool is_secret = (at >= salt_at && at < memory_at) || at >= wrapped_at;
+    if (is_secret) {
+      EXPECT_EQ(key.error().code, Code::policy) << at;
+    }
+  }
+}
+
+TEST_F(PassphraseTest, EveryCutAndAnyTailIsRefused) {
+  for (std::size_t size = 0; size < slot_size; ++size) {
+    EXPECT_EQ(PassphraseSlot::parse(ByteView(body.bytes).first(size)).error().code,
+              Code::integrity);
+  }
+  body.bytes.push_back(0);
+  EXPECT_EQ(PassphraseSlot::parse(body.bytes).error().code, Code::integrity);
+}
+
+TEST_F(PassphraseTest, ParsingAndSerializingGiveTheSameBytes) {
+  EXPECT_EQ(PassphraseSlot::parse(body.bytes).value().serialize(), body.bytes);
+}
+
+TEST_F(PassphraseTest, CostsAreBounded) {
+  expect_refused(memory_at, 31, Code::integrity);  // 8 * 4 lanes
+  expect_refused(memory_at, 4194305, Code::integrity);
+  expect_refused(memory_at, 0xffffffff, Code::integrity);
+  expect_refused(passes_at, 0, Code::integrity);
+  expect_refused(passes_at, 65, Code::integrity);
+  expect_refused(lanes_at, 0, Code::integrity);
+  expect_refused(lanes_at, 17, Code::integrity);
+  expect_refused(lanes_at, 0x20000001, Code::integrity);  // 8 * lanes overflows
+  // The bounds themselves are within.
+  expect_refused(memory_at, 32, Code::policy);
+  expect_refused(memory_at, 4194304, Code::failed);  // for the limit of memory
+  expect_refused(passes_at, 64, Code::policy);
+  expect_refused(lanes_at, 8, Code::policy);
+}
+
+TEST_F(PassphraseTest, ANewerDerivationIsNamed) {
+  body.bytes[0] = 2;
+  const auto key = unwrap(body, "correct horse");
+  ASSERT_FALSE(key.ok());
+  EXPECT_EQ(key.error().code, Code::integrity);
+  EXPECT_NE(key.error().message.find("newer ckpt-seal"), std::string::npos);
+}
+
+TEST_F(PassphraseTest, TheNeedForMemoryIsNamed) {
+  put_u32(body.bytes, memory_at, 2 << 20);
+  const auto key = unwrap(body, "correct horse", some_id, 1 << 20);
+  ASSERT_FALSE(key.ok());
+  EXPECT_EQ(key.error().code, Code::failed);
+  for (const char* word : {"2048 MiB", "1024 MiB", "--max-memory"}) {
+    EXPECT_NE(key.error().message.find(word), std::string::npos) << key.error().message;
+  }
+  // Exactly the limit is allowed.
+  put_u32(body.bytes, memory_at, 65);
+  EXPECT_EQ(unwrap(body, "correct horse", some_id, 64).error().code, Code::failed);
+  EXPECT_EQ(unwrap(body, "correct horse", some_id, 65).error().code, Code::policy);
+}
+
+TEST_F(PassphraseTest, OtherKindsAreSkipped) {
+  body.kind = 1;
+  const auto key = unwrap(body, "correct horse");
+  ASSERT_TRUE(key.ok());
+  EXPECT_FALSE(key.value());
+}
+
+TEST_F(PassphraseTest, AnEmptyPassphraseIsRefused) {
+  const auto slot = PassphraseRecipient(empty_passphrase(), cheap).wrap(data_key, some_id);
+  ASSERT_FALSE(slot.ok());
+  EXPECT_EQ(slot.error().code, Code::usage);
+  const auto key = PassphraseIdentity(empty_passphrase(), enough_kib).unwrap(body, some_id);
+  ASSERT_FALSE(key.ok());
+  EXPECT_EQ(key.error().code, Code::usage);
+}
+
+TEST_F(PassphraseTest, ALongPassphraseIsRefused) {
+  const std::string longest(1024, 'x');
+  const auto slot = PassphraseRecipient(text(longest), cheap).wrap(data_key, some_id);
+  ASSERT_TRUE(slot.ok());
+  EXPECT_TRUE(unwrap(slot.value(), longest).ok());
+  const auto refused = PassphraseRecipient(text(longest + "x"), cheap).wrap(data_key, some_id);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Code::usage);
+}
+
+TEST_F(PassphraseTest, TheRecipientRefusesWhatItCannotMake) {
+  for (const Argon2Cost& cost : {Argon2Cost{31, 1, 4}, Argon2Cost{64, 0, 4}, Argon2Cost{64, 1, 0},
+                                 Argon2Cost{64, 65, 4}, Argon2Cost{1024, 1, 17}}) {
+    const auto slot = PassphraseRecipient(text("x"), cost).wrap(data_key, some_id);
+    ASSERT_FALSE(slot.ok());
+    EXPECT_EQ(slot.error().code, Code::usage);
+  }
+  EXPECT_FALSE(PassphraseRecipient(text("x"), cheap).wrap(random_secret(31).value(), some_id).ok());
+}
+
+TEST_F(PassphraseTest, EachSlotHasASaltOfItsOwn) {
+  const SlotBody again =
+      PassphraseRecipient(text("correct horse"), cheap).wrap(data_key, some_id).value();
+  const auto salt = [](const SlotBody& slot) {
+    return to_hex(ByteView(slot.bytes).subspan(salt_at, 16));
+  };
+  EXPECT_NE(salt(again), salt(body));
+  EXPECT_NE(to_hex(ByteView(again.bytes).subspan(wrapped_at, 32)),
+            to_hex(ByteView(body.bytes).subspan(wrapped_at, 32)));
+  EXPECT_NE(to_hex(ByteView(again.bytes).subspan(tag_at)),
+            to_hex(ByteView(body.bytes).subspan(tag_at)));
+}
+
+TEST(PassphraseCost, FollowsTheMachine) {
+  constexpr std::uint64_t mib = 1 << 20;
+  EXPECT_EQ(recommended_cost(16384 * mib), (Argon2Cost{256 * 1024, 3, 4}));
+  EXPECT_EQ(recommended_cost(512 * mib), (Argon2Cost{256 * 1024, 3, 4}));
+  EXPECT_EQ(recommended_cost(256 * mib), (Argon2Cost{128 * 1024, 3, 4}));
+  EXPECT_EQ(recommended_cost(0), (Argon2Cost{32, 3, 4}));
+
+  EXPECT_EQ(default_memory_limit_kib(16384 * mib), 1024U * 1024);
+  EXPECT_EQ(default_memory_limit_kib(2048 * mib), 1024U * 1024);
+  EXPECT_EQ(default_memory_limit_kib(1024 * mib), 512U * 1024);
+  EXPECT_EQ(default_memory_limit_kib(~std::uint64_t{0}), 1024U * 1024);
+  // A new slot opens on the machine that made it.
+  for (const std::uint64_t memory : {128 * mib, 512 * mib, 4096 * mib, 65536 * mib}) {
+    EXPECT_LE(recommended_cost(memory).memory_kib, default_memory_limit_kib(memory));
+  }
+}
+
+}  // namespace
+}  // namespace ckptseal

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// TPM slots: one encoding, and what an identity makes of each kind of slot. docs/format.md,
+// "Slots".
+#include "keymgr/tpm2/slot.h"
+
+#include <gtest/gtest.h>
+
+#include "ecc_area.h"
+#include "fake_tpm.h"
+#include "keymgr/tpm2/ecdh_p256.h"
+
+namespace ckptseal {
+namespace {
+
+constexpr CheckpointId some_id{1, 2, 3};
+
+// Where the parts of a slot with three PCRs start.
+constexpr std::size_t form_at = 66;
+constexpr std::size_t mask_at = 67;
+constexpr std::size_t values_at = 71;
+constexpr std::size_t public_at = values_at + 3 * 32;
+constexpr std::size_t duplicate_at = public_at + 2 + 78;
+constexpr std::size_t seed_at = duplicate_at + 2 + 108;
+constexpr std::size_t slot_size = seed_at + 2 + 68;
+
+TpmPublic new_parent() {
+  const Secret scalar = random_p256_scalar().value();
+  const EcPoint point = p256_public_point(scalar).value();
+  return TpmPublic::parse(test::storage_area(point).marshal()).value();
+}
+
+PcrValues approved_pcrs() {
+  return {PcrSelection::parse("0,4,7").value(),
+          {Sha256::of(as_bytes("0")), Sha256::of(as_bytes("4")), Sha256::of(as_bytes("7"))}};
+}
+
+class SlotTest : public testing::Test {
+ protected:
+  SlotTest() {
+    Tpm2Recipient recipient(parent, approved_pcrs(), fingerprint);
+    body = recipient.wrap(data_key, some_id).value();
+    tpm.set_pcrs(approved_pcrs());
+    tpm.hold(Tpm2Slot::parse(body.bytes).value().object, data_key.view());
+  }
+
+  Result<std::optional<Secret>> unwrap(const SlotBody& slot) {
+    return Tpm2Identity(tpm, parent.name()).unwrap(slot, some_id);
+  }
+  Error refusal(const SlotBody& slot) {
+    const auto out = unwrap(slot);
+    EXPECT_FALSE(out.ok());
+    return out.ok() ? Error{} : out.error();
+  }
+  // Parses after `change` of the bytes.
+  template <typename Change>
+  void expect_refused(Change change) {
+    Bytes bytes = body.bytes;
+    change(bytes);
+    const Result<Tpm2Slot> slot = Tpm2Slot::parse(bytes);
+    ASSERT_FALSE(slot.ok());
+    EXPECT_EQ(slot.error().code, Code::integrity) << slot.error().message;
+  }
+
+  TpmPublic parent = new_parent();
+  Digest fingerprint = Sha256::of(as_bytes("record"));
+  Secret data_key = random_secret(data_key_size).value();
+  SlotBody body;
+  test::FakeTpm tpm;
+};
+
+TEST_F(SlotTest, HasTheLayoutOfTheFormat) {
+  EXPECT_EQ(body.kind, 1U);
+  ASSERT_EQ(body.bytes.size(), slot_size);
+  const Tpm2Slot slot = Tpm2Slot::parse(body.bytes).value();
+  EXPECT_EQ(slot.recipient, fingerprint);
+  EXPECT_EQ(slot.parent, parent.name());
+  EXPECT_EQ(slot.pcrs.selection.text(), "sha256:0,4,7");
+  EXPECT_EQ(slot.pcrs.values, approved_pcrs().values);
+  EXPECT_EQ(to_hex(ByteView(body.bytes).subspan(form_at, 5)), "0100000091");
+  EXPECT_EQ(to_hex(ByteView(body.bytes).subspan(public_at, 10)), "004e0008000b00000480");
+  EXPECT_EQ(to_hex(ByteView(body.bytes).subspan(seed_at, 4)), "00440020");
+}
+
+TEST_F(SlotTest, ParsingAndSerializingGiveTheSameBytes) {
+  EXPECT_EQ(Tpm2Slot::parse(body.bytes).value().serialize(), body.bytes);
+  // Whatever byte is changed: what still parses is written again as it was read.
+  for (std::size_t at = 0; at < body.bytes.size(); ++at) {
+    Bytes changed = body.bytes;
+    changed[at] ^= 1;
+    const Result<Tpm2Slot> slot = Tpm2Slot::parse(changed);
+    if (slot.ok()) {
+      EXPECT_EQ(slot.value().serialize(), changed) << at;
+    }
+  }
+}
+
+TEST_F(SlotTest, EveryCutAndAnyTailIsRefused) {
+  for (std::size_t size = 0; size < slot_size; ++size) {
+    expect_refused([size](Bytes& bytes) { bytes.resize(size); });
+  }
+  expect_refused([](Bytes& bytes) { bytes.push_back(0); });
+}
+
+TEST_F(SlotTest, ThePolicyIsTheOneOfTheValues) {
+  expect_refused([](Bytes& bytes) { bytes[values_at] ^= 1; });
+  expect_refused([](Bytes& bytes) { bytes[values_at + 95] ^= 1; });
+  expect_refused([](Bytes& bytes) { bytes[mask_at + 3] = 0x89; });  // PCR 3 in place of 4
+  expect_refused([](Bytes& bytes) { bytes[public_at + 2 + 10] ^= 1; });
+}
+
+TEST_F(SlotTest, TheMaskIsASelection) {
+  expect_refused([](Bytes& bytes) { bytes[mask_at] = 1; });      // PCR 24
+  expect_refused([](Bytes& bytes) { bytes[mask_at + 3] = 0; });  // none
+  expect_refused([](Bytes& bytes) { bytes[mask_at + 2] = 4, bytes[mask_at + 3] = 0x11; });  // 10
+}
+
+TEST_F(SlotTest, LengthsAreFixed) {
+  for (const std::size_t at : {public_at, duplicate_at, seed_at}) {
+    expect_refused([at](Bytes& bytes) { bytes[at] = 0xff; });
+    expect_refused([at](Bytes& bytes) { bytes[at + 1] += 1; });
+    expect_refused([at](Bytes& bytes) { bytes[at + 1] -= 1; });
+  }
+  // A TPM ignores what stands behind these structures, and all the rest fits.
+  const Tpm2Slot whole = Tpm2Slot::parse(body.bytes).value();
+  for (Bytes SealedObject::*part :
+       {&SealedObject::public_area, &SealedObject::duplicate, &SealedObject::seed}) {
+    for (const int by : {-1, 1, 256}) {
+      Tpm2Slot slot = whole;
+      Bytes& bytes = slot.object.*part;
+      bytes.resize(static_cast<std::size_t>(static_cast<int>(bytes.size()) + by));
+      EXPECT_FALSE(Tpm2Slot::parse(slot.serialize()).ok()) << by;
+    }
+    Tpm2Slot slot = whole;
+    (slot.object.*part).clear();
+    EXPECT_FALSE(Tpm2Slot::parse(slot.serialize()).ok());
+  }
+}
+
+TEST_F(SlotTest, ANewerPolicyFormIsNamed) {
+  body.bytes[form_at] = 2;
+  const Error error = refusal(body);
+  EXPECT_EQ(error.code, Code::integrity);
+  EXPECT_NE(error.message.find("newer ckpt-seal"), std::string::npos) << error.message;
+  // Of another host it is none of our business.
+  body.bytes[32 + 5] ^= 1;
+  const auto skipped = unwrap(body);
+  ASSERT_TRUE(skipped.ok());
+  EXPECT_FALSE(skipped.value());
+}
+
+TEST_F(SlotTest, TheIdentityUnwrapsItsOwn) {
+  const auto key = unwrap(body);
+  ASSERT_TRUE(key.ok()) << key.error().message;
+  ASSERT_TRUE(key.value());
+  EXPECT_TRUE(equal_constant_time(key.value()->view(), data_key.view()));
+}
+
+TEST_F(SlotTest, TheIdentitySkipsWhatIsNotItsOwn) {
+  SlotBody other_kind = body;
+  other_kind.kind = 2;
+  SlotBody other_host = body;
+  other_host.bytes[32 + 33] ^= 1;  // the last byte of the Name
+  for (const SlotBody& slot : {other_kind, other_host}) {
+    const auto key = unwrap(slot);
+    ASSERT_TRUE(key.ok()) << key.error().message;
+    EXPECT_FALSE(key.value());
+  }
+  EXPECT_EQ(tpm.unseal_calls, 0);
+}
+
+TEST_F(SlotTest, ADamagedSlotNeverReachesTheTpm) {
+  SlotBody damaged = body;
+  damaged.bytes.pop_back();
+  EXPECT_EQ(refusal(damaged).code, Code::integrity);
+  damaged.bytes.resize(65);
+  EXPECT_EQ(refusal(damaged).code, Code::integrity);
+  EXPECT_EQ(tpm.unseal_calls, 0);
+}
+
+TEST_F(SlotTest, ThePcrsThatDifferAreNamed) {
+  tpm.set_pcr(4, Digest{1});
+  Error error = refusal(body);
+  EXPECT_EQ(error.code, Code::policy);
+  EXPECT_EQ(error.cause, 0x99dU);
+  EXPECT_NE(error.message.find(": PCR 4 (boot loader) differs;"), std::string::npos)
+      << error.message;
+  EXPECT_NE(error.message.find("recovery passphrase"), std::string::npos);
+
+  tpm.set_pcr(7, Digest{1});
+  EXPECT_NE(refusal(body).message.find(": PCR 4 (boot loader) and 7 (Secure Boot) differ;"),
+            std::string::npos);
+  tpm.set_pcr(0, Digest{1});
+  error = refusal(body);
+  EXPECT_NE(error.message.find(": PCR 0 (firmware), 4 (boot loader) and 7 (Secure Boot) differ;"),
+            std::string::npos)
+      << error.message;
+}
+
+TEST_F(SlotTest, ARefusalStaysOneWhenThePcrsCannotBeRead) {
+  tpm.set_pcr(4, Digest{1});
+  tpm.fail_reading_with(Error{Code::unavailable, "Gone.", 0});
+  EXPECT_EQ(refusal(body).code, Code::policy);
+}
+
+TEST_F(SlotTest, ARefusalWithoutADifferenceSaysTryAgain) {
+  Tpm2Slot slot = Tpm2Slot::parse(body.bytes).value();
+  class Changing : public test::FakeTpm {
+    Result<Secret> unseal(const SealedObject&, const PcrSelection&) override {
+      return Error{Code::policy, "Refused.", 0x128};
+    }
+  } changing;
+  changing.set_pcrs(approved_pcrs());
+  const auto out = Tpm2Identity(changing, parent.name()).unwrap(body, some_id);
+  ASSERT_FALSE(out.ok());
+  EXPECT_EQ(out.error().code, Code::policy);
+  EXPECT_NE(out.error().message.find("try again"), std::string::npos) << out.error().message;
+}
+
+TEST_F(SlotTest, OtherFailuresPassThrough) {
+  for (const Code code : {Code::integrity, Code::locked, Code::unavailable}) {
+    tpm.fail_with(Error{code, "As it was said.", 42});
+    const Error error = refusal(body);
+    EXPECT_EQ(error.code, code);
+    EXPECT_EQ(error.message, "As it was said.");
+  }
+}
+
+TEST_F(SlotTest, WhatIsNoDataKeyIsRefused) {
+  test::FakeTpm other;
+  other.set_pcrs(approved_pcrs());
+  other.hold(Tpm2Slot::parse(body.bytes).value().object, Bytes(31, 7));
+  const auto out = Tpm2Identity(other, parent.name()).unwrap(body, some_id);
+  ASSERT_FALSE(out.ok());
+  EXPECT_EQ(out.error().code, Code::integrity);
+}
+
+TEST_F(SlotTest, TheRecipientRefusesAnIncompleteRecord) {
+  PcrValues incomplete = approved_pcrs();
+  incomplete.values.pop_back();
+  EXPECT_FALSE(Tpm2Recipient(parent, incomplete, fingerprint).wrap(data_key, some_id).ok());
+  EXPECT_FALSE(Tpm2Recipient(parent, {}, fingerprint).wrap(data_key, some_id).ok());
+  const TpmPublic signer = TpmPublic::parse(test::ecdsa_area(0x00040472).marshal()).value();
+  EXPECT_FALSE(Tpm2Recipient(signer, approved_pcrs(), fingerprint).wrap(data_key, some_id).ok());
+  const Secret short_key = random_secret(16).value();
+  EXPECT_FALSE(Tpm2Recipient(parent, approved_pcrs(), fingerprint).wrap(short_key, some_id).ok());
+}
+
+}  // namespace
+}  // namespace ckptseal

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is sealed is read back: all suites, sizes around chunks and pages, files and pipes.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "sample.h"
+
+namespace ckptseal {
+namespace {
+
+using test::Contents;
+using test::DoubleOrigin;
+using test::pattern;
+using test::read_bytes;
+using test::Sample;
+
+constexpr std::size_t C = std::size_t{1} << smallest_chunk_log2;
+constexpr Suite all_suites[] = {Suite::aes_256_gcm, Suite::chacha20_poly1305,
+                                Suite::aes_256_gcm_exclusive, Suite::chacha20_poly1305_exclusive};
+
+using SuiteAndSize = std::tuple<Suite, std::size_t>;
+class RoundTripTest : public testing::TestWithParam<SuiteAndSize> {};
+INSTANTIATE_TEST_SUITE_P(SuitesAndSizes, RoundTripTest,
+                         testing::Combine(testing::ValuesIn(all_suites),
+                                          testing::Values(0, 1, 4096, C - 1, C, C + 1, 8 * C - 1,
+                                                          8 * C, 9 * C, 9 * C + 5)));
+
+TEST_P(RoundTripTest, AStreamComesBack) {
+  const auto& [suite, size] = GetParam();
+  const DoubleOrigin origin;
+  Sample sample;
+  sample.suite = suite;
+  sample.images = {{"stream", pattern("stream", size)}};
+  sample.origin = &origin;
+  const Bytes file = seal(sample);
+  EXPECT_EQ(file.size() % block_size, 0U);
+  const Result<Contents> contents = read_bytes(file, trusting(origin));
+  ASSERT_TRUE(contents.ok()) << contents.error().message;
+  EXPECT_EQ(contents.value().images.at("stream"), sample.images[0].second);
+  EXPECT_EQ(contents.value().images.size(), 1U);
+  EXPECT_TRUE(contents.value().warnings.empty());
+  EXPECT_EQ(contents.value().origin_name, "host-a");
+  if (size > 32) {
+    const Bytes& plain = sample.images[0].second;
+    EXPECT_EQ(std::search(file.begin(), file.end(), plain.begin(), plain.begin() + 32), file.end())
+        << "plaintext in the file";
+  }
+}
+
+class SuiteTest : public testing::TestWithParam<Suite> {};
+INSTANTIATE_TEST_SUITE_P(Suites, SuiteTest, testing::ValuesIn(all_suites));
+
+// More chunks than one page of the manifest holds: 292, or 681 in exclusive files.
+TEST_P(SuiteTest, ManyChunksTakeSeveralPages) {
+  Sample sample;
+  sample.suite = GetParam();
+  const std::size_t chunks = is_exclusive(GetParam()) ? 700 : 300;
+  sample.images = {{"stream", pattern("many", (chunks - 1) * C + 77)}};
+  const Result<Contents> contents = read_bytes(seal(sample), test::unsigned_allowed());
+  ASSERT_TRUE(contents.ok()) << contents.error().message;
+  EXPECT_TRUE(contents.value().images.at("stream") == sample.images[0].second);
+}
+
+// The last chunk page is full: nothing may follow it.
+TEST_P(SuiteTest, AsManyChunksAsAPageHolds) {
+  Sample sample;
+  sample.suite = GetParam();
+  const std::size_t chunks = is_exclusive(GetParam()) ? 681 : 292;
+  for (const std::size_t extra : {0, 1}) {
+    sample.images = {{"stream", pattern("page", (chunks - 1 + extra) * C)}};
+    const Result<Contents> contents = read_bytes(seal(sample), test::unsigned_allowed());
+    ASSERT_TRUE(contents.ok()) << contents.error().message;
+    EXPECT_TRUE(contents.value().images.at("stream") == sample.images[0].second);
+  }
+}
+
+TEST_P(SuiteTest, SeveralImagesKeepTheirNames) {
+  Sample sample;
+  sample.suite = GetParam();
+  sample.content = Content::criu;
+  sample.images.clear();
+  for (unsigned i = 0; i < 600; ++i) {
+    const std::string name = "core-" + std::to_string(i) + ".img";
+    sample.images.emplace_back(name, pattern(name, i % 7 == 0 ? 0 : i * 3));
+  }
+  sample.images.emplace_back("pages-1.img", pattern("pages", 11 * C + 1));
+  const Result<Contents> contents = read_bytes(seal(sample), test::unsigned_allowed());
+  ASSERT_TRUE(contents.ok()) << contents.error().message;
+  ASSERT_EQ(contents.value().images.size(), sample.images.size());
+  for (const auto& [name, bytes] : sample.images) {
+    EXPECT_EQ(contents.value().images.at(name), bytes) << name;
+  }
+}
+
+TEST(RoundTripMoreTest, ACriuFileMayHoldNoImage) {
+  Sample sample;
+  sample.content = Content::criu;
+  sample.images.clear();
+  const Result<Contents> contents = read_bytes(seal(sample), test::unsigned_allowed());
+  ASSERT_TRUE(contents.ok()) << contents.error().message;
+  EXPECT_TRUE(contents.value().images.empty());
+}
+
+TEST(RoundTripMoreTest, ChunkSizesFromTheLeastToTheMost) {
+  for (unsigned log2 = smallest_chunk_log2; log2 <= largest_chunk_log2; ++log2) {
+    Sample sample;
+    sample.chunk_log2 = log2;
+    sample.images = {{"stream", pattern("sizes", (std::size_t{1} << log2) + 10)}};
+    const Result<Contents> contents = read_bytes(seal(sample), test::unsigned_allowed());
+    ASSERT_TRUE(contents.ok()) << contents.error().message;
+    EXPECT_TRUE(contents.value().images.at("stream") == sample.images[0].second) << log2;
+  }
+}
+
+TEST(RoundTripMoreTest, EveryRecipientOpensIt) {
+  Sample sample;
+  sample.words.clear();
+  for (unsigned i = 0; i < 1000; ++i) sample.words.push_back("word " + std::to_string(i));
+  const Bytes file = seal(sample);
+  test::ReadSettings settings = test::unsigned_allowed();
+  for (const std::size_t i : {0UL, 1UL, 510UL, 511UL, 512UL, 999UL}) {
+    settings.words = {sample.words[i]};
+    const Result<Contents> contents = read_bytes(file, settings);
+    ASSERT_TRUE(contents.ok()) << contents.error().message;
+    EXPECT_EQ(contents.value().slot, i);
+    EXPECT_EQ(contents.value().images.at("stream"), sample.images[0].second);
+  }
+  settings.words = {"stranger"};
+  EXPECT_EQ(read_bytes(file, settings).error().code, Code::no_slot);
+}
+
+// To a pipe, which cannot seek, the same bytes come but for what is random.
+TEST(RoundTripMoreTest, WhatIsWrittenToAPipeIsAFile) {
+  Sample sample;
+  sample.images = {{"stream", pattern("pipe", 3 * C + 9)}};
+  Result<Pipe> pipe = make_pipe();
+  ASSERT_TRUE(pipe.ok());
+  Bytes file(std::size_t{1} << 20);
+  std::thread reader([&] {
+    const Result<std::size_t> size = read_full(pipe.value().read_end.get(), file);
+    file.resize(size.ok() ? size.value() : 0);
+  });
+  const Status sealed = seal_to(sample, pipe.value().write_end.get());
+  pipe.value().write_end.reset();
+  reader.join();
+  ASSERT_TRUE(sealed.ok());
+  EXPECT_EQ(file.size(), seal(sample).size());
+  const Result<Contents> contents = read_bytes(file, test::unsigned_allowed());
+  ASSERT_TRUE(contents.ok()) << contents.error().message;
+  EXPECT_EQ(contents.value().images.at("stream"), sample.images[0].second);
+}
+
+TEST(RoundTripMoreTest, NoTwoFilesShareAKeyOrAnId) {
+  const Sample sample;
+  const Bytes one = seal(sample);
+  const Bytes two = seal(sample);
+  ASSERT_EQ(one.size(), two.size());
+  const auto differing = [&](std::size_t from, std::size_t size) {
+    return !std::equal(one.begin() + static_cast<std::ptrdiff_t>(from),
+                       one.begin() + static_cast<std::ptrdiff_t>(from + size),
+                       two.begin() + static_cast<std::ptrdiff_t>(from));
+  };
+  EXPECT_TRUE(differing(block_size + 24 + 8, 16)) << "checkpoint id";
+  EXPECT_TRUE(differing(block_size + 24 + 24, 32)) << "commitment";
+  EXPECT_TRUE(differing(block_size + 2 * 65536, 4096)) << "data";
+}
+
+TEST(WriterTest, WrongCallsAreRefused) {
+  Sample sample;
+  sample.words.clear();
+  EXPECT_EQ(seal_to(sample, -1).error().code, Code::usage) << "no recipient";
+  sample.words = {"alice", "bob"};
+  sample.suite = Suite::aes_256_gcm_exclusive;
+  EXPECT_EQ(seal_to(sample, -1).error().code, Code::usage) << "exclusive for two";
+  sample = Sample();
+  EXPECT_FALSE(seal_to(sample, -1).ok()) << "no output";
+  const UniqueFd out = test::memory_file();
+  sample.images = {{"a/b", {}}};
+  EXPECT_FALSE(seal_to(sample, out.get()).ok()) << "a name that is none";
+}
+
+// A disk that fills up in the middle is an error, not a short file that looks whole.
+TEST(WriterTest, AFullOutputIsAnError) {
+  const Result<UniqueFd> full = open_file("/dev/full", O_WRONLY, "the full device");
+  ASSERT_TRUE(full.ok());
+  const Status sealed = seal_to(Sample(), full.value().get());
+  ASSERT_FALSE(sealed.ok());
+  EXPECT_EQ(sealed.error().cause, static_cast<std::uint32_t>(ENOSPC));
+}
+
+TEST(UnlockTest, WhichErrorsGoOnToTheNextSlot) {
+  Sample sample;
+  sample.words = {"alice", "bob"};
+  const UniqueFd fd = test::memory_file(seal(sample));
+  const auto read_with = [&](Code code, const char* word) {
+    test::Identities identities;
+    identities.push_back(std::make_unique<test::FailingIdentity>(code));
+    if (word != nullptr) identities.push_back(std::make_unique<test::DoubleIdentity>(word));
+    return read_sealed_with(fd.get(), test::unsigned_allowed(), identities);
+  };
+  EXPECT_TRUE(read_with(Code::policy, "bob").ok()) << "a wrong passphrase may fit another slot";
+  EXPECT_EQ(read_with(Code::policy, nullptr).error().code, Code::policy);
+  EXPECT_EQ(read_with(Code::policy, "stranger").error().code, Code::policy);
+  EXPECT_EQ(read_with(Code::locked, "bob").error().code, Code::locked);
+  EXPECT_EQ(read_with(Code::integrity, "bob").error().code, Code::integrity);
+}
+
+TEST(UnlockTest, OneSlotCanBeAskedFor) {
+  Sample sample;
+  sample.words = {"alice", "bob"};
+  const UniqueFd fd = test::memory_file(seal(sample));
+  const Result<SealedFile> file = SealedFile::open(fd.get());
+  ASSERT_TRUE(file.ok());
+  const test::Identities bob = test::identities_for({"bob"});
+  EXPECT_EQ(unlock_slot(file.value().header(), bob, 1).value().index, 1U);
+  EXPECT_EQ(unlock_slot(file.value().header(), bob, 0).error().code, Code::no_slot);
+  EXPECT_EQ(unlock_slot(file.value().header(), bob, 2).error().code, Code::no_slot);
+  EXPECT_EQ(unlock_slot(file.value().header(), {}).error().code, Code::no_slot);
+}
+
+TEST(TrustTest, WhoIsNotTrustedIsRefused) {
+  const DoubleOrigin origin;
+  const DoubleOrigin stranger;
+  Sample sample;
+  sample.origin = &origin;
+  const Bytes with_signature = seal(sample);
+  EXPECT_EQ(read_bytes(with_signature, trusting(stranger)).error().code, Code::untrusted);
+  EXPECT_EQ(read_bytes(with_signature, {}).error().code, Code::untrusted);
+  EXPECT_EQ(read_bytes(with_signature, test::unsigned_allowed()).error().code, Code::untrusted)
+      << "to allow unsigned files is not to trust everybody";
+  sample.origin = nullptr;
+  const Bytes without = seal(sample);
+  EXPECT_EQ(read_bytes(without, trusting(origin)).error().code, Code::untrusted);
+  EXPECT_TRUE(read_bytes(without, test::unsigned_allowed()).ok());
+}
+
+TEST(TrustTest, AnyKeyOfTheOriginMayHaveSigned) {
+  const DoubleOrigin origin;
+  const DoubleOrigin newer;
+  Sample sample;
+  sample.origin = &origin;
+  test::ReadSettings settings = trusting(origin);
+  settings.origins[0].keys.insert(settings.origins[0].keys.begin(), newer.trusted().keys[0]);
+  EXPECT_TRUE(read_bytes(seal(sample), settings).ok());
+  settings.origins[0].keys.pop_back();
+  EXPECT_EQ(read_bytes(seal(sample), settings).error().code, Code::integrity);
+}
+
+}  // namespace
+}  // namespace ckptseal

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// docs/format.md, "TPM slot", backwards.
+#include "software_parent.h"
+
+#include <nettle/aes.h>
+#include <nettle/cfb.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "keymgr/tpm2/ecdh_p256.h"
+#include "keymgr/tpm2/kdf.h"
+
+namespace ckptseal::test {
+namespace {
+
+Error not_importable(const char* why) { return {Code::integrity, why, 0}; }
+
+// TPMT_PUBLIC of the usual storage parent: P-256, AES-128-CFB.
+TpmName name_of(const EcPoint& point) {
+  ByteWriter area;
+  area.bytes(from_hex("0023000b0003047200000006008000430010000300100020").value())
+      .bytes(point.x)
+      .u16(32)
+      .bytes(point.y);
+  TpmName name{0x00, 0x0b};
+  const Digest digest = Sha256::of(area.view());
+  std::copy(digest.begin(), digest.end(), name.begin() + 2);
+  return name;
+}
+
+Bytes decrypt_cfb128(const Secret& key, ByteView message) {
+  aes128_ctx cipher;
+  aes128_set_encrypt_key(&cipher, key.view().data());
+  ByteArray<AES_BLOCK_SIZE> iv{};
+  Bytes out(message.size());
+  cfb_decrypt(&cipher, reinterpret_cast<nettle_cipher_func*>(aes128_encrypt), iv.size(), iv.data(),
+              out.size(), out.data(), message.data());
+  return out;
+}
+
+// TPM 2.0 Part 2, "TPMT_SENSITIVE": what the object keeps, if it is the one of `public_area`.
+Result<Secret> read_sensitive(ByteView decrypted, ByteView public_area) {
+  ByteReader in(decrypted);
+  const std::uint16_t size = in.u16();
+  if (size != in.remaining() || in.u16() != 8 || in.u16() != 0) return not_importable("sensitive");
+  const ByteView seed_value = in.view(in.u16());
+  const ByteView data = in.view(in.u16());
+  if (!in.at_end() || data.empty()) return not_importable("sensitive area");
+  const Digest unique = Sha256::of(ByteWriter().bytes(seed_value).bytes(data).view());
+  if (!same_bytes(unique, public_area.last(32))) return not_importable("unique");
+  if (data.size() != data_key_size) return not_importable("the data key has another length");
+  return Secret::copy_of(data);
+}
+
+}  // namespace
+
+SoftwareParentIdentity::SoftwareParentIdentity(Secret scalar) : scalar_(std::move(scalar)) {
+  Result<EcPoint> point = p256_public_point(scalar_);
+  if (!point.ok()) throw std::runtime_error(point.error().message);
+  point_ = point.value();
+  name_ = name_of(point_);
+}
+
+Result<std::optional<Secret>> SoftwareParentIdentity::unwrap(const SlotBody& slot,
+                                                             const CheckpointId&) {
+  if (slot.kind != static_cast<std::uint16_t>(SlotKind::tpm2)) return std::optional<Secret>();
+  const ByteView body(slot.bytes);
+  if (body.size() >= 66 && !same_bytes(body.subspan(32, 34), name_)) {
+    return std::optional<Secret>();
+  }
+  CKPTSEAL_ASSIGN(const Tpm2Slot parsed, Tpm2Slot::parse(slot.bytes));
+  const SealedObject& object = parsed.object;
+
+  ByteReader seed_reader(object.seed);
+  EcPoint ephemeral;
+  if (seed_reader.u16() != 32) return not_importable("the point");
+  ephemeral.x = seed_reader.array<32>();
+  if (seed_reader.u16() != 32) return not_importable("the point");
+  ephemeral.y = seed_reader.array<32>();
+  if (!seed_reader.at_end()) return not_importable("the point");
+  CKPTSEAL_ASSIGN(const Secret z, p256_shared_x(scalar_, ephemeral));
+  CKPTSEAL_ASSIGN(const Secret seed, kdfe(z, "DUPLICATE", ephemeral.x, point_.x, 32));
+
+  ByteWriter name;
+  name.u16(0x000b).bytes(Sha256::of(object.public_area));
+  CKPTSEAL_ASSIGN(const Secret storage, kdfa(seed, "STORAGE", name.view(), {}, 16));
+  CKPTSEAL_ASSIGN(const Secret integrity, kdfa(seed, "INTEGRITY", {}, {}, 32));
+  ByteReader in(object.duplicate);
+  if (in.u16() != 32) return not_importable("the integrity value");
+  const Digest mac = in.array<32>();
+  if (!in.ok()) return not_importable("the integrity value");
+  const Digest expected =
+      hmac_sha256(integrity.view(), ByteWriter().bytes(in.rest()).bytes(name.view()).view());
+  if (mac != expected) return not_importable("the integrity value does not fit");
+  CKPTSEAL_ASSIGN(Secret key,
+                  read_sensitive(decrypt_cfb128(storage, in.rest()), object.public_area));
+  return std::optional<Secret>(std::move(key));
+}
+
+}  // namespace ckptseal::test
