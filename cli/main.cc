@@ -28,7 +28,7 @@ void add_global_options(CLI::App& app, Globals& globals) {
       ->check(CLI::Range(1U, 3600U))
       ->capture_default_str();
   app.add_flag("--json", globals.json, "Report as one JSON object on stdout");
-  app.add_flag("--verbose", globals.verbose, "Also say what the TPM was asked");
+  app.add_flag("--verbose", globals.verbose, "Also say each step of provisioning");
 }
 
 // The TSS logs every refusal of the TPM to stderr; ours are said in a sentence.

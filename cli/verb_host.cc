@@ -80,8 +80,41 @@ struct TrustOptions {
   std::vector<std::string> roles;
   std::string fingerprint;
   bool replace = false;
+  bool remove = false;
   bool dry_run = false;
 };
+
+TrustRoles roles_of(const TrustOptions& options) {
+  TrustRoles roles;
+  for (const std::string& role : options.roles) {
+    (role == "recipient" ? roles.recipient : roles.origin) = true;
+  }
+  return roles;
+}
+
+Result<std::optional<Digest>> pinned_fingerprint(const TrustOptions& options) {
+  if (options.fingerprint.empty()) return std::optional<Digest>();
+  CKPTSEAL_ASSIGN(const Digest pinned, parse_fingerprint(options.fingerprint));
+  return std::optional<Digest>(pinned);
+}
+
+Result<Outcome> distrust(const Globals& globals, const TrustOptions& options) {
+  CKPTSEAL_ASSIGN(const HostAccess host, HostAccess::open(globals));
+  CKPTSEAL_TRY(host.require_provisioned());
+  CKPTSEAL_ASSIGN(const std::optional<Digest> fingerprint, pinned_fingerprint(options));
+  TrustStore store = host.trust_store();
+  CKPTSEAL_ASSIGN(const TrustChange change,
+                  store.remove(options.file, roles_of(options), fingerprint, options.dry_run));
+  Outcome outcome;
+  outcome.json = {{"name", options.file},
+                  {"roles", options.roles},
+                  {"dry_run", options.dry_run},
+                  {"removed", change.removed}};
+  outcome.text =
+      fmt::format("{} {} as {}.\n", options.dry_run ? "Would not trust" : "Does not trust",
+                  options.file, fmt::join(options.roles, " or "));
+  return outcome;
+}
 
 Result<Outcome> trust(const Globals& globals, const TrustOptions& options) {
   CKPTSEAL_ASSIGN(const HostAccess host, HostAccess::open(globals));
@@ -89,12 +122,8 @@ Result<Outcome> trust(const Globals& globals, const TrustOptions& options) {
   CKPTSEAL_ASSIGN(const SignedHostRecord record,
                   read_host_record_file(options.file, now_seconds()));
   TrustRequest request;
-  for (const std::string& role : options.roles) {
-    (role == "recipient" ? request.roles.recipient : request.roles.origin) = true;
-  }
-  if (!options.fingerprint.empty()) {
-    CKPTSEAL_ASSIGN(request.pinned, parse_fingerprint(options.fingerprint));
-  }
+  request.roles = roles_of(options);
+  CKPTSEAL_ASSIGN(request.pinned, pinned_fingerprint(options));
   request.replace = options.replace;
   request.dry_run = options.dry_run;
   TrustStore store = host.trust_store();
@@ -160,7 +189,9 @@ void add_trust(CLI::App& host, Invocation& invocation) {
   auto options = std::make_shared<TrustOptions>();
   CLI::App* verb = add_verb(host, "trust", "Trust a host from now on",
                             "ckpt-seal host trust host-b.record --as recipient --as origin");
-  verb->add_option("RECORD", options->file, "Record file, got in a way you trust")->required();
+  verb->add_option("RECORD", options->file,
+                   "Record file, got in a way you trust; with --remove the name of a host")
+      ->required();
   verb->add_option("--as", options->roles,
                    "recipient: seal for it; origin: open what it sealed; can be given twice")
       ->allow_extra_args(false)
@@ -170,9 +201,12 @@ void add_trust(CLI::App& host, Invocation& invocation) {
                    "Refuse a record with another fingerprint")
       ->type_name("HEX");
   verb->add_flag("--replace", options->replace, "Replace another host of the same name");
+  verb->add_flag("--remove", options->remove, "Trust it no more");
   verb->add_flag("--dry-run", options->dry_run, "Check, change nothing");
-  bind_action(verb, invocation,
-              [options, &invocation](Console&) { return trust(invocation.globals, *options); });
+  bind_action(verb, invocation, [options, &invocation](Console&) {
+    return options->remove ? distrust(invocation.globals, *options)
+                           : trust(invocation.globals, *options);
+  });
 }
 
 }  // namespace

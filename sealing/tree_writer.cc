@@ -22,8 +22,8 @@ namespace ckptseal {
 namespace {
 
 constexpr std::size_t kBlock = std::size_t{256} << 10;
-// A file in more pieces is stored with its holes filled.
-constexpr std::size_t kMaxPieces = 32768;
+// A file in more pieces is stored with its smallest holes filled.
+constexpr std::size_t kMaxPieces = 4096;
 // libarchive reads back at most 1 MiB of what precedes a file.
 constexpr std::size_t kMaxAttributes = std::size_t{512} << 10;
 
@@ -137,17 +137,31 @@ Entry make_entry(const struct stat& info, const std::string& path) {
   return entry;
 }
 
-// The parts of a file that are not holes, in order; none but the whole if there are too many, or if
-// the file system cannot tell.
+// Joins what is less than `gap` apart.
+void join_pieces(std::vector<Piece>& pieces, std::uint64_t gap) {
+  std::size_t kept = 0;
+  for (const Piece& piece : pieces) {
+    if (kept > 0 && piece.begin - pieces[kept - 1].end < gap) {
+      pieces[kept - 1].end = piece.end;
+    } else {
+      pieces[kept++] = piece;
+    }
+  }
+  pieces.resize(kept);
+}
+
+// The parts of a file that are not holes, in order; the whole if the file system cannot tell.
 std::vector<Piece> find_pieces(int fd, std::uint64_t size) {
   const std::vector<Piece> whole = {{0, size}};
   std::vector<Piece> pieces;
   std::uint64_t at = 0;
+  std::uint64_t gap = 4096;
   while (at < size) {
+    while (pieces.size() >= kMaxPieces) join_pieces(pieces, gap *= 2);
     const off_t begin = lseek(fd, static_cast<off_t>(at), SEEK_DATA);
     if (begin < 0 && errno == ENXIO) break;  // a hole up to the end
     const off_t end = begin < 0 ? begin : lseek(fd, begin, SEEK_HOLE);
-    if (end <= begin || pieces.size() == kMaxPieces) return whole;
+    if (end <= begin) return whole;
     pieces.push_back(
         {static_cast<std::uint64_t>(begin), std::min(static_cast<std::uint64_t>(end), size)});
     at = pieces.back().end;

@@ -39,6 +39,16 @@ class MainJob(support.CliTest):
         pinned = self.a.run("open", "--trust", self.b.record(), "--fingerprint", "00" * 32, path)
         self.refused(pinned, 4, "fingerprint")
 
+    def test_trust_can_be_taken_back(self):
+        path = self.sealed(b"trusted today")
+        other = support.Host(self.folder, "host-c")
+        self.succeeds(other.run("host", "trust", self.a.record(), "--as", "origin", "--as", "recipient"))
+        self.succeeds(other.run("verify", path))
+        self.succeeds(other.run("host", "trust", "--remove", "host-a", "--as", "origin"))
+        self.refused(other.run("verify", path), 4, "not trusted")
+        self.succeeds(other.run("seal", "-o", self.folder / "y.cks", "--to", "host-a", self.folder / "plain"))
+        self.refused(other.run("host", "trust", "--remove", "host-a", "--as", "origin"), 1, "host-a")
+
     def test_unsigned_only_when_allowed(self):
         path = self.sealed(b"nobody vouches", "host-b", "--unsigned")
         self.refused(self.b.run("open", "-o", "-", path), 4, "unsigned")

@@ -14,17 +14,10 @@
 #include "base/process.h"
 #include "sample.h"
 #include "sealing/jobs.h"
+#include "tests/support/sanitizer.h"
 
 namespace ckptseal {
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool sanitized = true;
-#elif defined(__has_feature)
-constexpr bool sanitized = __has_feature(address_sanitizer);
-#else
-constexpr bool sanitized = false;
-#endif
 
 constexpr std::uint64_t MiB = 1 << 20;
 constexpr std::uint64_t most_memory = 64 * MiB;
@@ -90,8 +83,24 @@ ReadJob read_job(int fd) {
   return job;
 }
 
+// The measure sees what a helper takes.
+TEST(MemoryTest, AHelperThatTakesTooMuchIsSeen) {
+  const std::uint64_t peak = peak_of_helper([] {
+    return run_in_helper({},
+                         [](HelperChannel&) -> Result<HelperReport> {
+                           const Bytes taken = test::pattern("much", most_memory);
+                           HelperReport report;
+                           report.set_file_size(taken.size());
+                           return report;
+                         },
+                         {})
+        .ok();
+  });
+  EXPECT_GE(peak, most_memory);
+}
+
 TEST(MemoryTest, IsBoundedWhateverTheSize) {
-  if (sanitized) GTEST_SKIP() << "a sanitizer takes memory of its own";
+  if (test::under_address_sanitizer) GTEST_SKIP() << "a sanitizer takes memory of its own";
   const std::uint64_t size = stream_size();
   const Result<UniqueFd> file = make_spool_file("/tmp");
   ASSERT_TRUE(file.ok());
