@@ -17,8 +17,8 @@ A test that skips itself and is not in tests/expected-skips.txt counts as failed
   --jobs N       compile and test N at a time (default: one for each processor)
   --no-install   do not look for missing packages
 
-Without --preset: all tests under AddressSanitizer and UndefinedBehaviorSanitizer, then in the release build those labelled
-"release".
+Without --preset: all tests under AddressSanitizer and UndefinedBehaviorSanitizer, then those labelled "release" in the debug
+build, which has no sanitizers.
 
 Example: scripts/test.sh --fast
 TEXT
@@ -26,7 +26,7 @@ TEXT
 
 # Why these two: the sanitizers find what a passing test hides, so every test runs under them once. What they change is memory,
 # time and the final binary: tests of memory, of the command line as users have it and of the helper's sandbox are labelled
-# "release" and run in the release build; those that cannot run under sanitizers are labelled "nosan" as well. Running all tests
+# "release" and run in the debug build as well; those that cannot run under sanitizers are labelled "nosan" as well. Running all tests
 # twice would find nothing more and take twice as long; both builds and runs together stay under half an hour on two processors.
 presets=() jobs=$(nproc) install=yes
 while (($#)); do
@@ -97,7 +97,7 @@ if ((${#presets[@]})); then
     done
 else
     build_and_test asan --label-exclude '^nosan$'
-    build_and_test release --label-regex '^release$'
+    build_and_test debug --label-regex '^release$'
 fi
 echo "== summary (${SECONDS} s)"
 exec /usr/bin/python3 -B "$here/test-summary.py" "$results" "$top/tests/expected-skips.txt"
