@@ -50,24 +50,32 @@ struct Attribute {
   TPMA_OBJECT bit;
   std::string_view name;
 };
-constexpr std::array<Attribute, 6> attributes = {{
+constexpr std::array<Attribute, 12> attributes = {{
     {TPMA_OBJECT_FIXEDTPM, "fixedTPM"},
+    {TPMA_OBJECT_STCLEAR, "stClear"},
     {TPMA_OBJECT_FIXEDPARENT, "fixedParent"},
     {TPMA_OBJECT_SENSITIVEDATAORIGIN, "sensitiveDataOrigin"},
+    {TPMA_OBJECT_USERWITHAUTH, "userWithAuth"},
+    {TPMA_OBJECT_ADMINWITHPOLICY, "adminWithPolicy"},
+    {TPMA_OBJECT_NODA, "noDA"},
+    {TPMA_OBJECT_ENCRYPTEDDUPLICATION, "encryptedDuplication"},
     {TPMA_OBJECT_RESTRICTED, "restricted"},
     {TPMA_OBJECT_DECRYPT, "decrypt"},
     {TPMA_OBJECT_SIGN_ENCRYPT, "sign"},
+    {TPMA_OBJECT_X509SIGN, "x509sign"},
 }};
 
 struct Demand {
   std::string_view what;
-  TPMA_OBJECT set;  // of the six above; the others must be clear
+  TPMA_OBJECT set;  // the others must be clear
 };
 
 Demand demand_of(KeyRole role) {
-  // A private part that its TPM generated and that never leaves it.
-  constexpr TPMA_OBJECT own =
-      TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN;
+  // A private part that its TPM generated and that never leaves it; used without a password, and so
+  // no way into the TPM's lockout.
+  constexpr TPMA_OBJECT own = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
+                              TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_USERWITHAUTH |
+                              TPMA_OBJECT_NODA;
   switch (role) {
     case KeyRole::storage_parent:
       return {"a storage parent", own | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT};

@@ -12,7 +12,8 @@ namespace ckptseal {
 
 using TpmName = ByteArray<34>;  // nameAlg SHA-256 (00 0b) and a digest
 
-// What ckpt-seal asks of a key before it trusts it; each includes fixedTPM and fixedParent.
+// What ckpt-seal asks of a key before it trusts it: exactly the attributes of docs/state.md, "Keys
+// in the TPM", fixedTPM and fixedParent among them, and those parameters.
 enum class KeyRole : std::uint8_t {
   storage_parent,   // restricted decrypt, ECC P-256, AES-128-CFB
   attestation_key,  // restricted sign, ECDSA P-256 with SHA-256

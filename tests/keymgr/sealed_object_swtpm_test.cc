@@ -23,7 +23,7 @@ class SealedObjectSwtpmTest : public test::SwtpmTest {
     SwtpmTest::SetUp();
     if (HasFatalFailure()) return;
     run({"tpm2_pcrextend", "7:sha256=" + std::string(64, 'a')});
-    run({"tpm2_createprimary", "-C", "o", "-G", "ecc256:aes128cfb", "-c", tpm().path("parent")});
+    create_parent();
     run({"tpm2_readpublic", "-c", tpm().path("parent"), "-f", "tss", "-o", tpm().path("public")});
     run({"tpm2_evictcontrol", "-C", "o", "-c", tpm().path("parent"), parent_handle});
     run({"tpm2_flushcontext", "-t"});
@@ -33,6 +33,13 @@ class SealedObjectSwtpmTest : public test::SwtpmTest {
     PcrValues values{PcrSelection::parse("0,7").value(), {}};
     values.values = {pcrs.array<32>(), pcrs.array<32>()};
     policy = policy_pcr(values.selection, values.digest());
+  }
+
+  // docs/state.md, "Keys in the TPM".
+  void create_parent() {
+    run({"tpm2_createprimary", "-C", "o", "-G", "ecc256:aes128cfb", "-a",
+         "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt", "-c",
+         tpm().path("parent")});
   }
 
   const Bytes& read_pcrs_file() { return pcrs_file = read("pcrs"); }
@@ -136,7 +143,7 @@ TEST_F(SealedObjectSwtpmTest, AnotherTpmRefusesIt) {
   ASSERT_TRUE(import(object));
   // Its seed of the owner hierarchy changes, and with it its storage parent.
   run({"tpm2_clear"});
-  run({"tpm2_createprimary", "-C", "o", "-G", "ecc256:aes128cfb", "-c", tpm().path("parent")});
+  create_parent();
   run({"tpm2_evictcontrol", "-C", "o", "-c", tpm().path("parent"), parent_handle});
   run({"tpm2_flushcontext", "-t"});
   EXPECT_FALSE(import(object));
