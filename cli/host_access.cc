@@ -108,15 +108,11 @@ TrustStore HostAccess::trust_store() const {
 
 Result<TpmSession> HostAccess::start_tpm() const {
   CKPTSEAL_TRY(require_provisioned());
-  CKPTSEAL_ASSIGN(TpmLock lock, TpmLock::take(state_.lock_path()));
-  if (tpm_name_ != "soft") return TpmSession(std::move(lock), std::nullopt, tpm_name_);
-  CKPTSEAL_ASSIGN(SoftTpm soft, SoftTpm::start(state_.soft_tpm_folder()));
-  std::string tcti = soft.tcti();
-  return TpmSession(std::move(lock), std::move(soft), std::move(tcti));
+  return TpmSession::start(state_, tpm_name_);
 }
 
 Result<EsysTpm> HostAccess::connect(const TpmSession& session) const {
-  CKPTSEAL_ASSIGN(TpmConnection connection, TpmConnection::open(session.tcti(), tpm_timeout_));
+  CKPTSEAL_ASSIGN(TpmConnection connection, session.connect(tpm_timeout_));
   return EsysTpm(std::move(connection), *keys_);
 }
 

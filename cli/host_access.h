@@ -8,31 +8,17 @@
 #include <optional>
 #include <string>
 
-#include "cli/verbs.h"
+#include "cli/command_line.h"
 #include "hosts/trust.h"
 #include "keymgr/recipient.h"
 #include "keymgr/tpm2/esys_tpm.h"
-#include "keymgr/tpm2/soft_tpm.h"
-#include "keymgr/tpm2/tpm_lock.h"
 #include "provisioning/state.h"
+#include "provisioning/tpm_access.h"
 
 namespace ckptseal {
 
 Seconds now_seconds();
 std::uint64_t machine_memory();  // bytes
-
-// The TPM, locked, and if it is the soft one, running. Ends both when it goes.
-class TpmSession {
- public:
-  TpmSession(TpmLock lock, std::optional<SoftTpm> soft, std::string tcti)
-      : lock_(std::move(lock)), soft_(std::move(soft)), tcti_(std::move(tcti)) {}
-  const std::string& tcti() const { return tcti_; }  // never "soft"
-
- private:
-  TpmLock lock_;
-  std::optional<SoftTpm> soft_;
-  std::string tcti_;
-};
 
 class HostAccess {
  public:

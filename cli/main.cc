@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The command line of ckpt-seal: global options, verbs, exit codes. docs/architecture.md, "cli".
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 
@@ -14,21 +15,21 @@ void from_environment(const char* name, std::string& value) {
   if (found != nullptr && *found != '\0') value = found;
 }
 
-void add_global_options(CLI::App& app, Globals& globals) {
-  app.add_option("--state", globals.state, "Folder that holds what this host knows")
-      ->type_name("DIR")
-      ->capture_default_str();
-  app.add_option(
-         "--tpm", globals.tpm,
-         "TPM to use: soft, device:/dev/tpmrm0, swtpm:path=SOCKET (default: the one the host "
-         "was provisioned with)")
-      ->type_name("TCTI");
-  app.add_option("--tpm-timeout", globals.tpm_timeout, "Longest wait for one answer of the TPM")
-      ->type_name("SECONDS")
-      ->check(CLI::Range(1U, 3600U))
-      ->capture_default_str();
-  app.add_flag("--json", globals.json, "Report as one JSON object on stdout");
-  app.add_flag("--verbose", globals.verbose, "Also say each step of provisioning");
+void add_global_options(const Verb& command, Globals& globals) {
+  command.option("--state", globals.state, "Folder that holds what this host knows")
+      .value_name("DIR")
+      .shows_default();
+  command
+      .option("--tpm", globals.tpm,
+              "TPM to use: soft, device:/dev/tpmrm0, swtpm:path=SOCKET (default: the one the host "
+              "was provisioned with)")
+      .value_name("TCTI");
+  command.option("--tpm-timeout", globals.tpm_timeout, "Longest wait for one answer of the TPM")
+      .value_name("SECONDS")
+      .between(1, 3600)
+      .shows_default();
+  command.flag("--json", globals.json, "Report as one JSON object on stdout");
+  command.flag("--verbose", globals.verbose, "Also say each step of provisioning");
 }
 
 // The TSS logs every refusal of the TPM to stderr; ours are said in a sentence.
@@ -36,56 +37,28 @@ void silence_tss() { setenv("TSS2_LOG", "all+none", 0); }
 
 int run(int argc, char** argv) {
   silence_tss();
-  Invocation invocation;
-  CLI::App app(
+  Globals globals;
+  from_environment("CKPT_SEAL_STATE", globals.state);
+  from_environment("CKPT_SEAL_TPM", globals.tpm);
+  CommandLine line(
+      "ckpt-seal",
       "Sealed checkpoints: encrypted for hosts in an approved state, opened by nobody else.",
-      "ckpt-seal");
-  app.require_subcommand(1);
-  app.fallthrough();
-  app.set_version_flag("--version", "ckpt-seal " CKPTSEAL_VERSION);
-  app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
-    const std::string verb = failed->get_name() == "ckpt-seal" ? "" : failed->get_name() + " ";
-    return "ckpt-seal: " + std::string(error.what()) + "; see 'ckpt-seal " + verb + "--help'.\n";
-  });
-  from_environment("CKPT_SEAL_STATE", invocation.globals.state);
-  from_environment("CKPT_SEAL_TPM", invocation.globals.tpm);
-  add_global_options(app, invocation.globals);
-  add_provision_verb(app, invocation);
-  add_host_verbs(app, invocation);
-  add_seal_verb(app, invocation);
-  add_open_verb(app, invocation);
-  add_inspect_verb(app, invocation);
-  add_verify_verb(app, invocation);
-  add_doctor_verb(app, invocation);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : static_cast<int>(Code::usage);
-  }
-  Console console(invocation.verb);
-  return console.finish(invocation.action(console), invocation.globals.json);
+      CKPTSEAL_VERSION);
+  const Verb command = line.root();
+  add_global_options(command, globals);
+  add_provision_verb(command);
+  add_host_verbs(command);
+  add_seal_verb(command);
+  add_open_verb(command);
+  add_inspect_verb(command);
+  add_verify_verb(command);
+  add_doctor_verb(command);
+  if (const std::optional<int> code = line.parse(argc, argv)) return *code;
+  Console console(line.verb());
+  return console.finish(line.action()(globals, console), globals.json);
 }
 
 }  // namespace
-
-CLI::App* add_verb(CLI::App& app, const std::string& name, const std::string& description,
-                   const std::string& example) {
-  CLI::App* verb = app.add_subcommand(name, description);
-  verb->footer("Example:\n  " + example);
-  verb->fallthrough();
-  return verb;
-}
-
-void bind_action(CLI::App* verb, Invocation& invocation,
-                 std::function<Result<Outcome>(Console&)> action) {
-  verb->final_callback([verb, &invocation, action = std::move(action)] {
-    const CLI::App* parent = verb->get_parent();
-    const bool nested = parent != nullptr && parent->get_parent() != nullptr;
-    invocation.verb = (nested ? parent->get_name() + " " : std::string()) + verb->get_name();
-    invocation.action = action;
-  });
-}
-
 }  // namespace ckptseal
 
 int main(int argc, char** argv) {

@@ -29,28 +29,25 @@ Status copy_all(int from, int to) {
 
 }  // namespace
 
-void add_reading_options(CLI::App& verb, ReadingOptions& options, bool opens) {
-  verb.add_option("FILE", options.file, "Sealed file, - for standard input")->required();
-  verb.add_option("--identity", options.identities,
-                  "What opens it: tpm (this host's, the default) or passphrase")
-      ->allow_extra_args(false)
-      ->type_name("WHO")
-      ->check(CLI::IsMember({"tpm", "passphrase"}));
-  verb.add_option("--passphrase-fd", options.passphrase_fd,
-                  "Read the passphrase from this descriptor instead of the terminal")
-      ->type_name("N");
-  verb.add_option("--max-memory", options.max_memory_mib,
-                  "Most memory that a passphrase may need (default: half of the machine's, at most "
-                  "1024)")
-      ->type_name("MIB");
-  verb.add_option("--trust", options.trusted_records, "Also trust this host record as origin")
-      ->allow_extra_args(false)
-      ->type_name("RECORD");
-  verb.add_option("--fingerprint", options.fingerprint, "The record of --trust must have this one")
-      ->type_name("HEX");
+void add_reading_options(const Verb& verb, ReadingOptions& options, bool opens) {
+  verb.option("FILE", options.file, "Sealed file, - for standard input").required();
+  verb.option("--identity", options.identities,
+              "What opens it: tpm (this host's, the default) or passphrase")
+      .value_name("WHO")
+      .one_of({"tpm", "passphrase"});
+  verb.option("--passphrase-fd", options.passphrase_fd,
+              "Read the passphrase from this descriptor instead of the terminal")
+      .value_name("N");
+  verb.option("--max-memory", options.max_memory_mib,
+              "Most memory that a passphrase may need (default: half of the machine's, at most "
+              "1024)")
+      .value_name("MIB");
+  verb.option("--trust", options.trusted_records, "Also trust this host record as origin")
+      .value_name("RECORD");
+  verb.option("--fingerprint", options.fingerprint, "The record of --trust must have this one")
+      .value_name("HEX");
   if (opens) {
-    verb.add_flag("--allow-unsigned", options.allow_unsigned,
-                  "Accept a file for which nobody vouches");
+    verb.flag("--allow-unsigned", options.allow_unsigned, "Accept a file for which nobody vouches");
   }
 }
 

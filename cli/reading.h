@@ -19,7 +19,7 @@ struct ReadingOptions {
   std::uint32_t max_memory_mib = 0;  // 0: the standard limit
 };
 
-void add_reading_options(CLI::App& verb, ReadingOptions& options, bool opens);
+void add_reading_options(const Verb& verb, ReadingOptions& options, bool opens);
 
 // A sealed file made ready: the descriptor is seekable (a pipe was copied, as the ciphertext it
 // is), and the job names it. Keeps what the helper needs alive.

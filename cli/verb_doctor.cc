@@ -156,10 +156,10 @@ Result<Outcome> examine(const Globals& globals) {
 
 }  // namespace
 
-void add_doctor_verb(CLI::App& app, Invocation& invocation) {
-  CLI::App* verb = add_verb(
-      app, "doctor", "What would stop sealing or opening here, and the remedy", "ckpt-seal doctor");
-  bind_action(verb, invocation, [&invocation](Console&) { return examine(invocation.globals); });
+void add_doctor_verb(const Verb& command) {
+  const Verb verb = command.verb(
+      "doctor", "What would stop sealing or opening here, and the remedy", "ckpt-seal doctor");
+  verb.does([](const Globals& globals, Console&) { return examine(globals); });
 }
 
 }  // namespace ckptseal

@@ -162,65 +162,55 @@ Result<Outcome> list(const Globals& globals, Console& console) {
   return outcome;
 }
 
-void add_show(CLI::App& host, Invocation& invocation) {
+void add_show(const Verb& host) {
   auto name = std::make_shared<std::string>("self");
-  CLI::App* verb =
-      add_verb(host, "show", "Show a host record", "ckpt-seal host show host-b.record");
-  verb->add_option("NAME", *name, "self, a trusted host's name, or a record file")
-      ->capture_default_str();
-  bind_action(verb, invocation,
-              [name, &invocation](Console&) { return show(invocation.globals, *name); });
+  const Verb verb = host.verb("show", "Show a host record", "ckpt-seal host show host-b.record");
+  verb.option("NAME", *name, "self, a trusted host's name, or a record file").shows_default();
+  verb.does([name](const Globals& globals, Console&) { return show(globals, *name); });
 }
 
-void add_export(CLI::App& host, Invocation& invocation) {
+void add_export(const Verb& host) {
   auto options = std::make_shared<ExportOptions>();
-  CLI::App* verb = add_verb(host, "export", "Write this host's record, for others to trust",
-                            "ckpt-seal host export -o host-a.record");
-  verb->add_option("-o,--output", options->output, "Record file, - for standard output")
-      ->type_name("FILE")
-      ->capture_default_str();
-  verb->add_flag("--force", options->force, "Replace FILE if it exists");
-  bind_action(verb, invocation, [options, &invocation](Console&) {
-    return export_record(invocation.globals, *options);
-  });
+  const Verb verb = host.verb("export", "Write this host's record, for others to trust",
+                              "ckpt-seal host export -o host-a.record");
+  verb.option("-o,--output", options->output, "Record file, - for standard output")
+      .value_name("FILE")
+      .shows_default();
+  verb.flag("--force", options->force, "Replace FILE if it exists");
+  verb.does(
+      [options](const Globals& globals, Console&) { return export_record(globals, *options); });
 }
 
-void add_trust(CLI::App& host, Invocation& invocation) {
+void add_trust(const Verb& host) {
   auto options = std::make_shared<TrustOptions>();
-  CLI::App* verb = add_verb(host, "trust", "Trust a host from now on",
-                            "ckpt-seal host trust host-b.record --as recipient --as origin");
-  verb->add_option("RECORD", options->file,
-                   "Record file, got in a way you trust; with --remove the name of a host")
-      ->required();
-  verb->add_option("--as", options->roles,
-                   "recipient: seal for it; origin: open what it sealed; can be given twice")
-      ->allow_extra_args(false)
-      ->required()
-      ->check(CLI::IsMember({"recipient", "origin"}));
-  verb->add_option("--fingerprint", options->fingerprint,
-                   "Refuse a record with another fingerprint")
-      ->type_name("HEX");
-  verb->add_flag("--replace", options->replace, "Replace another host of the same name");
-  verb->add_flag("--remove", options->remove, "Trust it no more");
-  verb->add_flag("--dry-run", options->dry_run, "Check, change nothing");
-  bind_action(verb, invocation, [options, &invocation](Console&) {
-    return options->remove ? distrust(invocation.globals, *options)
-                           : trust(invocation.globals, *options);
+  const Verb verb = host.verb("trust", "Trust a host from now on",
+                              "ckpt-seal host trust host-b.record --as recipient --as origin");
+  verb.option("RECORD", options->file,
+              "Record file, got in a way you trust; with --remove the name of a host")
+      .required();
+  verb.option("--as", options->roles,
+              "recipient: seal for it; origin: open what it sealed; can be given twice")
+      .required()
+      .one_of({"recipient", "origin"});
+  verb.option("--fingerprint", options->fingerprint, "Refuse a record with another fingerprint")
+      .value_name("HEX");
+  verb.flag("--replace", options->replace, "Replace another host of the same name");
+  verb.flag("--remove", options->remove, "Trust it no more");
+  verb.flag("--dry-run", options->dry_run, "Check, change nothing");
+  verb.does([options](const Globals& globals, Console&) {
+    return options->remove ? distrust(globals, *options) : trust(globals, *options);
   });
 }
 
 }  // namespace
 
-void add_host_verbs(CLI::App& app, Invocation& invocation) {
-  CLI::App* host = app.add_subcommand("host", "Host records: show, export, trust, list");
-  host->require_subcommand(1);
-  host->fallthrough();
-  add_show(*host, invocation);
-  add_export(*host, invocation);
-  add_trust(*host, invocation);
-  CLI::App* verb =
-      add_verb(*host, "list", "List the hosts that are trusted", "ckpt-seal host list");
-  bind_action(verb, invocation, [&invocation](Console& c) { return list(invocation.globals, c); });
+void add_host_verbs(const Verb& command) {
+  const Verb host = command.group("host", "Host records: show, export, trust, list");
+  add_show(host);
+  add_export(host);
+  add_trust(host);
+  const Verb verb = host.verb("list", "List the hosts that are trusted", "ckpt-seal host list");
+  verb.does([](const Globals& globals, Console& c) { return list(globals, c); });
 }
 
 }  // namespace ckptseal

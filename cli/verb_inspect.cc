@@ -123,20 +123,19 @@ Result<Outcome> inspect(const Globals& globals, const InspectOptions& options, C
 
 }  // namespace
 
-void add_inspect_verb(CLI::App& app, Invocation& invocation) {
+void add_inspect_verb(const Verb& command) {
   auto options = std::make_shared<InspectOptions>();
-  CLI::App* verb = add_verb(app, "inspect", "Show what a sealed file says of itself",
-                            "ckpt-seal inspect backup.cks");
-  add_reading_options(*verb, options->reading, false);
-  verb->add_option("--export-slot", options->export_slot,
-                   "Write this TPM slot for tpm2-tools as PREFIX.pub, PREFIX.dup, PREFIX.seed")
-      ->type_name("N")
-      ->check(CLI::NonNegativeNumber);
-  verb->add_option("-o,--output", options->output, "Where to write the exported slot")
-      ->type_name("PREFIX");
-  bind_action(verb, invocation, [options, &invocation](Console& c) {
-    return inspect(invocation.globals, *options, c);
-  });
+  const Verb verb = command.verb("inspect", "Show what a sealed file says of itself",
+                                 "ckpt-seal inspect backup.cks");
+  add_reading_options(verb, options->reading, false);
+  verb.option("--export-slot", options->export_slot,
+              "Write this TPM slot for tpm2-tools as PREFIX.pub, PREFIX.dup, PREFIX.seed")
+      .value_name("N")
+      .between(0, 65535);
+  verb.option("-o,--output", options->output, "Where to write the exported slot")
+      .value_name("PREFIX");
+  verb.does(
+      [options](const Globals& globals, Console& c) { return inspect(globals, *options, c); });
 }
 
 }  // namespace ckptseal

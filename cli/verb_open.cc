@@ -101,19 +101,18 @@ Result<Outcome> open_sealed(const Globals& globals, const OpenOptions& options, 
 
 }  // namespace
 
-void add_open_verb(CLI::App& app, Invocation& invocation) {
+void add_open_verb(const Verb& command) {
   auto options = std::make_shared<OpenOptions>();
-  CLI::App* verb = add_verb(app, "open", "Give the content of a sealed file back",
-                            "ckpt-seal open -o backup.img backup.cks");
-  add_reading_options(*verb, options->reading, true);
-  verb->add_option("-o,--output", options->output,
-                   "File (folder for a sealed folder), - for standard output")
-      ->type_name("OUT")
-      ->capture_default_str();
-  verb->add_flag("--force", options->force, "Replace OUT if it exists");
-  bind_action(verb, invocation, [options, &invocation](Console& c) {
-    return open_sealed(invocation.globals, *options, c);
-  });
+  const Verb verb = command.verb("open", "Give the content of a sealed file back",
+                                 "ckpt-seal open -o backup.img backup.cks");
+  add_reading_options(verb, options->reading, true);
+  verb.option("-o,--output", options->output,
+              "File (folder for a sealed folder), - for standard output")
+      .value_name("OUT")
+      .shows_default();
+  verb.flag("--force", options->force, "Replace OUT if it exists");
+  verb.does(
+      [options](const Globals& globals, Console& c) { return open_sealed(globals, *options, c); });
 }
 
 }  // namespace ckptseal

@@ -72,6 +72,10 @@ Result<ProvisionRequest> request_of(const Globals& globals, const ProvisionOptio
   return request;
 }
 
+TpmOpener tpm_opener(const Globals& globals) {
+  return standard_tpm_opener(std::chrono::seconds(globals.tpm_timeout));
+}
+
 Json describe_steps(const std::vector<ProvisionStep>& steps) {
   Json out = Json::array();
   for (const ProvisionStep& step : steps) {
@@ -85,8 +89,7 @@ Json describe_steps(const std::vector<ProvisionStep>& steps) {
 Result<Outcome> set_up(const Globals& globals, const ProvisionOptions& options, Console& console) {
   CKPTSEAL_ASSIGN(const ProvisionRequest request, request_of(globals, options, console));
   const State state(globals.state);
-  CKPTSEAL_ASSIGN(const ProvisionOutcome done,
-                  provision_host(state, request, standard_tpm_opener()));
+  CKPTSEAL_ASSIGN(const ProvisionOutcome done, provision_host(state, request, tpm_opener(globals)));
   for (const std::string& warning : done.warnings) console.warn(warning);
   Outcome outcome;
   outcome.json = {{"dry_run", options.dry_run},
@@ -116,7 +119,7 @@ Result<Outcome> take_back(const Globals& globals, const ProvisionOptions& option
   request.without_tpm = options.without_tpm;
   request.dry_run = options.dry_run;
   const State state(globals.state);
-  CKPTSEAL_ASSIGN(const RemovalOutcome done, remove_host(state, request, standard_tpm_opener()));
+  CKPTSEAL_ASSIGN(const RemovalOutcome done, remove_host(state, request, tpm_opener(globals)));
   for (const std::string& warning : done.warnings) console.warn(warning);
   Outcome outcome;
   outcome.json = {
@@ -130,31 +133,29 @@ Result<Outcome> take_back(const Globals& globals, const ProvisionOptions& option
 
 }  // namespace
 
-void add_provision_verb(CLI::App& app, Invocation& invocation) {
+void add_provision_verb(const Verb& command) {
   auto options = std::make_shared<ProvisionOptions>();
-  CLI::App* verb = add_verb(app, "provision", "Set this host up: keys in its TPM and a host record",
-                            "ckpt-seal provision --name host-a");
-  verb->add_option("--name", options->name, "Name in the host record (default: the machine's)");
-  verb->add_option("--pcrs", options->pcrs,
-                   "PCRs that what is sealed for this host binds to (default: "
-                   "sha256:0,2,4,7,8,9,11,12)")
-      ->type_name("LIST");
-  verb->add_option("--label", options->labels, "A label of the record; can be given again")
-      ->allow_extra_args(false)
-      ->type_name("KEY=VALUE");
-  verb->add_option("--expires", options->expires_days, "The record holds for so many days")
-      ->type_name("DAYS");
-  auto* remove = verb->add_flag("--remove", options->remove, "Undo it");
-  verb->add_flag("--with-trusted", options->with_trusted,
-                 "With --remove: forget the trusted records, too")
-      ->needs(remove);
-  verb->add_flag("--without-tpm", options->without_tpm,
-                 "With --remove: the TPM is gone, remove the files alone")
-      ->needs(remove);
-  verb->add_flag("--dry-run", options->dry_run, "Say what would be done, do nothing");
-  bind_action(verb, invocation, [options, &invocation](Console& c) {
-    return options->remove ? take_back(invocation.globals, *options, c)
-                           : set_up(invocation.globals, *options, c);
+  const Verb verb = command.verb("provision", "Set this host up: keys in its TPM and a host record",
+                                 "ckpt-seal provision --name host-a");
+  verb.option("--name", options->name, "Name in the host record (default: the machine's)");
+  verb.option("--pcrs", options->pcrs,
+              "PCRs that what is sealed for this host binds to (default: "
+              "sha256:0,2,4,7,8,9,11,12)")
+      .value_name("LIST");
+  verb.option("--label", options->labels, "A label of the record; can be given again")
+      .value_name("KEY=VALUE");
+  verb.option("--expires", options->expires_days, "The record holds for so many days")
+      .value_name("DAYS");
+  const Option remove = verb.flag("--remove", options->remove, "Undo it");
+  verb.flag("--with-trusted", options->with_trusted,
+            "With --remove: forget the trusted records, too")
+      .needs(remove);
+  verb.flag("--without-tpm", options->without_tpm,
+            "With --remove: the TPM is gone, remove the files alone")
+      .needs(remove);
+  verb.flag("--dry-run", options->dry_run, "Say what would be done, do nothing");
+  verb.does([options](const Globals& globals, Console& c) {
+    return options->remove ? take_back(globals, *options, c) : set_up(globals, *options, c);
   });
 }
 

@@ -281,36 +281,33 @@ Result<Outcome> seal(const Globals& globals, const SealOptionsOfUser& user, Cons
 
 }  // namespace
 
-void add_seal_verb(CLI::App& app, Invocation& invocation) {
+void add_seal_verb(const Verb& command) {
   auto user = std::make_shared<SealOptionsOfUser>();
-  CLI::App* verb = add_verb(app, "seal", "Seal a stream, file or folder",
-                            "ckpt-seal seal -o backup.cks --to host-b.record backup.img");
-  verb->add_option("INPUT", user->input, "File or folder, - for standard input")
-      ->capture_default_str();
-  verb->add_option("-o,--output", user->output, "Sealed file, - for standard output")
-      ->type_name("FILE")
-      ->capture_default_str();
-  verb->add_option("--to", user->to,
-                   "Who can open it: a trusted host's name, a host record file, passphrase, self "
-                   "(the default)")
-      ->allow_extra_args(false)
-      ->type_name("RECIPIENT");
-  verb->add_option("--cipher", user->cipher, "aes-256-gcm or chacha20-poly1305")
-      ->check(CLI::IsMember({"aes-256-gcm", "chacha20-poly1305"}))
-      ->capture_default_str();
-  verb->add_option("--passphrase-fd", user->passphrase_fd,
-                   "Read the passphrase from this descriptor instead of the terminal")
-      ->type_name("N");
-  verb->add_flag("--exclusive", user->exclusive,
-                 "One recipient, for ever: faster, nobody can be added later");
-  verb->add_flag("--unsigned", user->unsigned_file, "Do not sign: nobody vouches for the file");
-  verb->add_flag("--only-passphrase", user->only_passphrase,
-                 "Allow a file that only a passphrase opens");
-  verb->add_flag("--allow-empty", user->allow_empty, "Seal an empty input, too");
-  verb->add_flag("--force", user->force, "Replace FILE if it exists");
-  verb->add_flag("--dry-run", user->dry_run, "Check recipients and options, seal nothing");
-  bind_action(verb, invocation,
-              [user, &invocation](Console& c) { return seal(invocation.globals, *user, c); });
+  const Verb verb = command.verb("seal", "Seal a stream, file or folder",
+                                 "ckpt-seal seal -o backup.cks --to host-b.record backup.img");
+  verb.option("INPUT", user->input, "File or folder, - for standard input").shows_default();
+  verb.option("-o,--output", user->output, "Sealed file, - for standard output")
+      .value_name("FILE")
+      .shows_default();
+  verb.option("--to", user->to,
+              "Who can open it: a trusted host's name, a host record file, passphrase, self "
+              "(the default)")
+      .value_name("RECIPIENT");
+  verb.option("--cipher", user->cipher, "aes-256-gcm or chacha20-poly1305")
+      .one_of({"aes-256-gcm", "chacha20-poly1305"})
+      .shows_default();
+  verb.option("--passphrase-fd", user->passphrase_fd,
+              "Read the passphrase from this descriptor instead of the terminal")
+      .value_name("N");
+  verb.flag("--exclusive", user->exclusive,
+            "One recipient, for ever: faster, nobody can be added later");
+  verb.flag("--unsigned", user->unsigned_file, "Do not sign: nobody vouches for the file");
+  verb.flag("--only-passphrase", user->only_passphrase,
+            "Allow a file that only a passphrase opens");
+  verb.flag("--allow-empty", user->allow_empty, "Seal an empty input, too");
+  verb.flag("--force", user->force, "Replace FILE if it exists");
+  verb.flag("--dry-run", user->dry_run, "Check recipients and options, seal nothing");
+  verb.does([user](const Globals& globals, Console& c) { return seal(globals, *user, c); });
 }
 
 }  // namespace ckptseal

@@ -47,18 +47,16 @@ Result<Outcome> verify(const Globals& globals, const VerifyOptions& options, Con
 
 }  // namespace
 
-void add_verify_verb(CLI::App& app, Invocation& invocation) {
+void add_verify_verb(const Verb& command) {
   auto options = std::make_shared<VerifyOptions>();
-  CLI::App* verb = add_verb(app, "verify", "Check that a sealed file is whole and from whom it is",
-                            "ckpt-seal verify backup.cks");
-  add_reading_options(*verb, options->reading, true);
-  verb->add_option("--slot", options->slot, "Prove that this slot opens")
-      ->type_name("N")
-      ->check(CLI::NonNegativeNumber);
-  verb->add_flag("--no-key", options->no_key, "Check the signature alone");
-  bind_action(verb, invocation, [options, &invocation](Console& c) {
-    return verify(invocation.globals, *options, c);
-  });
+  const Verb verb = command.verb("verify", "Check that a sealed file is whole and from whom it is",
+                                 "ckpt-seal verify backup.cks");
+  add_reading_options(verb, options->reading, true);
+  verb.option("--slot", options->slot, "Prove that this slot opens")
+      .value_name("N")
+      .between(0, 65535);
+  verb.flag("--no-key", options->no_key, "Check the signature alone");
+  verb.does([options](const Globals& globals, Console& c) { return verify(globals, *options, c); });
 }
 
 }  // namespace ckptseal

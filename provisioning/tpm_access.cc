@@ -3,30 +3,17 @@
 // Joins keymgr/tpm2's lock, software TPM and connection, and shows them to provisioning as one.
 #include "provisioning/tpm_access.h"
 
-#include <fmt/format.h>
-
 #include <filesystem>
+
+#include "keymgr/tpm2/esys_tpm.h"
 
 namespace ckptseal {
 namespace {
 
-Result<TpmAccess> open_locked(std::optional<TpmLock> lock, const State& state,
-                              const std::string& tcti) {
-  if (tcti != soft_tcti) {
-    CKPTSEAL_ASSIGN(TpmConnection connection, TpmConnection::open(tcti));
-    return TpmAccess{std::move(lock), std::nullopt, std::move(connection)};
-  }
-  CKPTSEAL_ASSIGN(SoftTpm soft, SoftTpm::start(state.soft_tpm_folder()));
-  CKPTSEAL_ASSIGN(TpmConnection connection, TpmConnection::open(soft.tcti()));
-  return TpmAccess{std::move(lock), std::move(soft), std::move(connection)};
-}
-
 class RealTpm : public ProvisioningTpm {
  public:
-  explicit RealTpm(TpmAccess access)
-      : lock_(std::move(access.lock)),
-        soft_(std::move(access.soft)),
-        connection_(std::move(access.connection)) {}
+  RealTpm(TpmSession session, TpmConnection connection)
+      : session_(std::move(session)), connection_(std::move(connection)) {}
 
   Result<std::vector<ProvisionStep>> plan() override { return plan_provision(connection()); }
   Result<TpmIdentity> provision(const ProvisionProgress& progress) override {
@@ -52,9 +39,7 @@ class RealTpm : public ProvisioningTpm {
     return connection_.has_value() ? *connection_ : signer_->connection();
   }
 
-  // In this order: the lock goes last.
-  std::optional<TpmLock> lock_;
-  std::optional<SoftTpm> soft_;
+  TpmSession session_;
   std::optional<TpmConnection> connection_;  // until signer_ has it
   std::optional<EsysTpm> signer_;
 };
@@ -82,43 +67,49 @@ class UnmadeTpm : public ProvisioningTpm {
 
 }  // namespace
 
-Result<TpmAccess> access_tpm(const State& state, const std::string& tcti) {
+Result<TpmSession> TpmSession::start(std::optional<TpmLock> lock, const State& state,
+                                     const std::string& tcti) {
+  if (tcti != soft_tcti) return TpmSession(std::move(lock), std::nullopt, tcti);
+  CKPTSEAL_ASSIGN(SoftTpm soft, SoftTpm::start(state.soft_tpm_folder()));
+  std::string socket = soft.tcti();
+  return TpmSession(std::move(lock), std::move(soft), std::move(socket));
+}
+
+Result<TpmSession> TpmSession::start(const State& state, const std::string& tcti) {
+  CKPTSEAL_ASSIGN(TpmLock lock, TpmLock::take(state.lock_path()));
+  return start(std::optional(std::move(lock)), state, tcti);
+}
+
+Result<TpmSession> TpmSession::make(const State& state, const std::string& tcti) {
   CKPTSEAL_ASSIGN(TpmLock lock, TpmLock::take(state.lock_path()));
   if (tcti == soft_tcti && !SoftTpm::exists(state.soft_tpm_folder())) {
     CKPTSEAL_TRY(SoftTpm::create(state.soft_tpm_folder()));
   }
-  return open_locked(std::move(lock), state, tcti);
+  return start(std::optional(std::move(lock)), state, tcti);
 }
 
-Result<HostTpm> open_host_tpm(const State& state) {
-  CKPTSEAL_TRY(state.check());
-  CKPTSEAL_ASSIGN(TpmLock lock, TpmLock::take(state.lock_path()));
-  CKPTSEAL_ASSIGN(const std::optional<std::string> tcti, state.tcti());
-  CKPTSEAL_ASSIGN(std::optional<TpmKeys> keys, state.keys());
-  if (!tcti.has_value() || !keys.has_value()) {
-    return Error{Code::failed,
-                 fmt::format("Provisioning of {} was not completed; run ckpt-seal provision again.",
-                             state.folder()),
-                 0};
-  }
-  CKPTSEAL_ASSIGN(TpmAccess access, open_locked(std::move(lock), state, *tcti));
-  return HostTpm{std::move(access.lock), std::move(access.soft),
-                 EsysTpm(std::move(access.connection), *std::move(keys))};
+Result<TpmSession> TpmSession::start_unlocked(const State& state, const std::string& tcti) {
+  return start(std::nullopt, state, tcti);
 }
 
-TpmOpener standard_tpm_opener() {
-  return [](const State& state, const std::string& tcti,
-            bool dry_run) -> Result<std::unique_ptr<ProvisioningTpm>> {
-    std::error_code code;
-    const bool has_folder = std::filesystem::is_directory(state.tpm_folder(), code);
+Result<TpmConnection> TpmSession::connect(std::chrono::milliseconds timeout) const {
+  return TpmConnection::open(tcti_, timeout);
+}
+
+TpmOpener standard_tpm_opener(std::chrono::milliseconds timeout) {
+  return [timeout](const State& state, const std::string& tcti,
+                   bool dry_run) -> Result<std::unique_ptr<ProvisioningTpm>> {
     if (dry_run && tcti == soft_tcti && !SoftTpm::exists(state.soft_tpm_folder())) {
       return std::unique_ptr<ProvisioningTpm>(std::make_unique<UnmadeTpm>());
     }
-    // Without a folder there is nothing to lock in, and nobody to lock out.
-    Result<TpmAccess> access =
-        dry_run && !has_folder ? open_locked(std::nullopt, state, tcti) : access_tpm(state, tcti);
-    if (!access.ok()) return std::move(access).error();
-    return std::unique_ptr<ProvisioningTpm>(std::make_unique<RealTpm>(std::move(access).value()));
+    std::error_code code;
+    const bool lockable = std::filesystem::is_directory(state.tpm_folder(), code);
+    CKPTSEAL_ASSIGN(TpmSession session, !dry_run   ? TpmSession::make(state, tcti)
+                                        : lockable ? TpmSession::start(state, tcti)
+                                                   : TpmSession::start_unlocked(state, tcti));
+    CKPTSEAL_ASSIGN(TpmConnection connection, session.connect(timeout));
+    return std::unique_ptr<ProvisioningTpm>(
+        std::make_unique<RealTpm>(std::move(session), std::move(connection)));
   };
 }
 

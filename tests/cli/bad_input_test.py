@@ -224,6 +224,14 @@ class TpmTrouble(support.CliTest):
             server.listen(8)
             self.refused(self.open_with(f"swtpm:path={self.folder}/s"), 8)
 
+    def test_provisioning_with_a_tpm_that_never_answers(self):
+        state = self.folder / "new"
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(self.folder / "s"))
+            server.listen(8)
+            tpm = ("--tpm", f"swtpm:path={self.folder}/s", "--tpm-timeout", "1")
+            self.refused(support.run("--state", state, *tpm, "provision", "--name", "x"), 8)
+
     def test_a_word_that_names_no_tpm(self):
         self.refused(self.open_with("nonsense:thing"), 2)
 

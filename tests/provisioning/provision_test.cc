@@ -11,7 +11,7 @@
 #include <fstream>
 #include <map>
 
-#include "fake_tpm.h"
+#include "fake_provisioning_tpm.h"
 #include "hosts/trust.h"
 
 namespace ckptseal {

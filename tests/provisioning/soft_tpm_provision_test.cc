@@ -8,6 +8,7 @@
 #include <map>
 
 #include "hosts/trust.h"
+#include "keymgr/tpm2/esys_tpm.h"
 #include "provisioning/provision.h"
 #include "provisioning/tpm_access.h"
 
@@ -63,10 +64,13 @@ TEST_F(SoftTpmProvisionTest, TheWholeWay) {
   const TrustStore trust(state.trusted_folder(), 1000, own.value());
   const TrustedOrigin origin = trust.find_origin(own.value().fingerprint()).value();
   {
-    Result<HostTpm> host = open_host_tpm(state);
-    ASSERT_TRUE(host.ok()) << host.error().message;
+    const Result<TpmSession> session = TpmSession::start(state, soft_tcti);
+    ASSERT_TRUE(session.ok()) << session.error().message;
+    Result<TpmConnection> connection = session.value().connect(TpmConnection::standard_timeout);
+    ASSERT_TRUE(connection.ok()) << connection.error().message;
     const Digest digest = Sha256::of(as_bytes("anything"));
-    const Result<EcdsaSignature> signature = host.value().tpm.sign(digest);
+    EsysTpm tpm(std::move(connection).value(), state.keys().value().value());
+    const Result<EcdsaSignature> signature = tpm.sign(digest);
     ASSERT_TRUE(signature.ok()) << signature.error().message;
     EXPECT_TRUE(verify_p256(origin.keys[0], digest, signature.value()));
   }
@@ -89,10 +93,13 @@ TEST_F(SoftTpmProvisionTest, AnExchangedTpmIsRefused) {
   EXPECT_NE(again.error().message.find("another TPM"), std::string::npos) << again.error().message;
 }
 
-TEST_F(SoftTpmProvisionTest, WithoutProvisioningThereIsNoTpm) {
-  const Result<HostTpm> host = open_host_tpm(State(base + "/none"));
-  ASSERT_FALSE(host.ok());
-  EXPECT_EQ(host.error().code, Code::failed);
+TEST_F(SoftTpmProvisionTest, ASoftwareTpmThatWasNotMadeIsNotStarted) {
+  const State state(base + "/a");
+  ASSERT_TRUE(state.create().ok());
+  const Result<TpmSession> session = TpmSession::start(state, soft_tcti);
+  ASSERT_FALSE(session.ok());
+  EXPECT_EQ(session.error().code, Code::unavailable);
+  EXPECT_FALSE(fs::exists(state.soft_tpm_folder()));
 }
 
 }  // namespace

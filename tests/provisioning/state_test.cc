@@ -12,7 +12,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "fake_tpm.h"
+#include "fake_provisioning_tpm.h"
 #include "provisioning/provision.h"
 
 namespace ckptseal {

@@ -25,9 +25,9 @@ struct FakeChip {
   TpmOpener opener();
 };
 
-class FakeTpm : public ProvisioningTpm {
+class FakeProvisioningTpm : public ProvisioningTpm {
  public:
-  explicit FakeTpm(FakeChip& chip) : chip_(chip) {}
+  explicit FakeProvisioningTpm(FakeChip& chip) : chip_(chip) {}
 
   Result<std::vector<ProvisionStep>> plan() override {
     if (fails()) return gone();
@@ -109,7 +109,7 @@ inline TpmOpener FakeChip::opener() {
   return [this](const State&, const std::string& tcti,
                 bool) -> Result<std::unique_ptr<ProvisioningTpm>> {
     opened.push_back(tcti);
-    return std::unique_ptr<ProvisioningTpm>(std::make_unique<FakeTpm>(*this));
+    return std::unique_ptr<ProvisioningTpm>(std::make_unique<FakeProvisioningTpm>(*this));
   };
 }
 
