@@ -69,7 +69,7 @@ TEST_P(SuiteTest, AsManyChunksAsAPageHolds) {
   Sample sample;
   sample.suite = GetParam();
   const std::size_t chunks = is_exclusive(GetParam()) ? 681 : 292;
-  for (const std::size_t extra : {0, 1}) {
+  for (const std::size_t extra : {0U, 1U}) {
     sample.images = {{"stream", pattern("page", (chunks - 1 + extra) * C)}};
     const Result<Contents> contents = read_bytes(seal(sample), test::unsigned_allowed());
     ASSERT_TRUE(contents.ok()) << contents.error().message;

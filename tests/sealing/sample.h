@@ -5,6 +5,7 @@
 
 #include <map>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,13 @@
 #include "doubles.h"
 #include "sealing/file_writer.h"
 #include "sealing/unlocked_file.h"
+
+namespace ckptseal {
+
+// What GoogleTest names a test with this parameter by.
+inline void PrintTo(Suite suite, std::ostream* out) { *out << static_cast<int>(suite); }
+
+}  // namespace ckptseal
 
 namespace ckptseal::test {
 
