@@ -23,6 +23,9 @@ target_compile_options(ckptseal_settings INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Wold-style-cast -Wcast-qual
   -Wnull-dereference -Werror -fstack-protector-strong -fno-omit-frame-pointer)
 target_link_options(ckptseal_settings INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
+if(CKPTSEAL_SANITIZE OR CKPTSEAL_FUZZ)
+  target_compile_definitions(ckptseal_settings INTERFACE CKPTSEAL_SANITIZED)
+endif()
 if(CKPTSEAL_SANITIZE)
   target_compile_options(ckptseal_settings INTERFACE
     -fsanitize=address,undefined -fno-sanitize-recover=all -g1)

@@ -9,7 +9,7 @@ usage() {
 Usage: install-deps.sh [--dev] [--list]
 Installs the packages that are missing. When there are none it says so and changes nothing.
 
-  --dev   also what scripts/lint.sh and the clang preset need: clang, clang-format, clang-tidy, cppcheck, shellcheck
+  --dev   also what scripts/lint.sh needs: clang-format, clang-tidy, cppcheck, shellcheck
   --list  print the packages, one a line, and install nothing
 
 Example: scripts/install-deps.sh --dev
@@ -27,11 +27,12 @@ readonly BUILD=(
     libcli11-dev libfmt-dev nlohmann-json3-dev
 )
 readonly TEST=(
+    clang libclang-rt-dev
     libgtest-dev libgmock-dev
     swtpm swtpm-tools tpm2-tools "libtss2-tcti-swtpm0t64|libtss2-tcti-swtpm0"
     python3 python3-cryptography python3-argon2
 )
-readonly DEV=(clang libclang-rt-dev clang-format clang-tidy cppcheck shellcheck)
+readonly DEV=(clang-format clang-tidy cppcheck shellcheck)
 
 is_installed() {
     [[ $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]

@@ -102,7 +102,7 @@ constexpr int allowed[] = {
     SCMP_SYS(sigaltstack),
     SCMP_SYS(exit),
     SCMP_SYS(exit_group),
-#ifdef __SANITIZE_ADDRESS__
+#ifdef CKPTSEAL_SANITIZED
     SCMP_SYS(pipe2),  // UndefinedBehaviorSanitizer asks it whether memory can be read
 #endif
 };

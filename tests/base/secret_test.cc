@@ -3,7 +3,6 @@
 // base/secret.h, each promise asked of the kernel: locked, not in a core file, not in a fork, not
 // readable through /proc, gone afterwards.
 #include "base/secret.h"
-#include "tests/support/sanitizer.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -156,24 +155,6 @@ TEST(SecretTest, WipeOverwrites) {
   wipe(bytes);
   EXPECT_TRUE(all_zero(bytes));
   wipe({});
-}
-
-// Without room to lock there is no secret, rather than one in ordinary memory.
-TEST(SecretTest, RefusesWhenMemoryCannotBeLocked) {
-  if (test::under_address_sanitizer) GTEST_SKIP() << "AddressSanitizer makes mlock succeed always";
-  const pid_t child = fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    const rlimit none = {0, 0};
-    if (setrlimit(RLIMIT_MEMLOCK, &none) != 0) _exit(2);
-    if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0) _exit(3);  // root needs no limit
-    const Result<Secret> secret = Secret::make(32);
-    _exit(!secret.ok() && secret.error().code == Code::failed ? 0 : 1);
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 }  // namespace

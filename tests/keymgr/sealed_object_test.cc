@@ -5,7 +5,6 @@
 // the test knows. A TPM's own verdict is in sealed_object_swtpm_test.cc.
 #include "keymgr/tpm2/sealed_object.h"
 
-#include <gmp.h>
 #include <gtest/gtest.h>
 #include <nettle/aes.h>
 #include <nettle/cfb.h>
@@ -15,7 +14,6 @@
 #include "ecc_area.h"
 #include "keymgr/tpm2/ecdh_p256.h"
 #include "keymgr/tpm2/kdf.h"
-#include "memory_search.h"
 
 namespace ckptseal {
 namespace {
@@ -181,55 +179,6 @@ TEST(AuthPolicyOf, ReadsOneKindOfObjectOnly) {
   longer.public_area.push_back(0);
   EXPECT_FALSE(auth_policy_of(longer).ok());
 }
-
-// AddressSanitizer keeps freed memory, in a heap of its own that is not searched.
-#ifndef CKPTSEAL_ADDRESS_SANITIZER
-
-// GnuTLS may have told GMP to wipe what it frees. That is undocumented, so it must not be what
-// makes these tests pass: back to GMP's own functions before anything of ours ran.
-const bool gmp_has_its_own_functions = [] {
-  std::uint8_t byte = 0;
-  const Status started = fill_random({&byte, 1});
-  mp_set_memory_functions(nullptr, nullptr, nullptr);
-  return started.ok();
-}();
-
-// What nettle and GMP compute with must not stay behind where they worked. Secrets themselves are
-// mappings of their own, which are not searched.
-TEST(SealToParent, LeavesTheSecretNowhere) {
-  const SoftwareParent parent;
-  const test::MemorySearch search;
-  const Secret secret = random_secret(32).value();
-  const SealedObject object = seal_to_parent(parent.key, a_policy(), secret).value();
-  EXPECT_FALSE(search.finds(secret.view()));
-
-  // It does find what is there.
-  Bytes copy(secret.view().begin(), secret.view().end());
-  EXPECT_TRUE(search.finds(secret.view()));
-  wipe(copy);
-}
-
-TEST(EcdhP256, LeavesTheSharedCoordinateAndTheScalarNowhere) {
-  ASSERT_TRUE(gmp_has_its_own_functions);
-  const SoftwareParent parent;
-  const test::MemorySearch search;
-  const Secret scalar = random_p256_scalar().value();
-  const Secret x = p256_shared_x(scalar, parent.point).value();
-  EXPECT_FALSE(search.finds(x.view()));
-  EXPECT_FALSE(search.finds(scalar.view()));
-}
-
-TEST(Kdf, LeavesTheKeysNowhere) {
-  const test::MemorySearch search;
-  const Secret z = random_secret(32).value();
-  const Secret seed = kdfe(z, "DUPLICATE", Bytes(32, 1), Bytes(32, 2), 32).value();
-  const Secret key = kdfa(seed, "INTEGRITY", {}, {}, 32).value();
-  EXPECT_FALSE(search.finds(z.view()));
-  EXPECT_FALSE(search.finds(seed.view()));
-  EXPECT_FALSE(search.finds(key.view()));
-}
-
-#endif  // CKPTSEAL_ADDRESS_SANITIZER
 
 }  // namespace
 }  // namespace ckptseal

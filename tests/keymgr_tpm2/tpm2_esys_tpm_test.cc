@@ -5,16 +5,11 @@
 #include <tss2/tss2_tpm2_types.h>
 
 #include <algorithm>
-#include <array>
-#include <cinttypes>
-#include <cstdio>
-#include <fstream>
 #include <string>
 
 #include "keymgr/tpm2/esys_tpm.h"
 #include "keymgr/tpm2/provision.h"
 #include "own_tpm.h"
-#include "tests/support/sanitizer.h"
 
 namespace ckptseal {
 namespace {
@@ -57,66 +52,6 @@ TEST_F(EsysTpmTest, UnsealsWithSixCommands) {
                                                TPM2_CC_Unseal,           TPM2_CC_FlushContext};
   EXPECT_EQ(tpm.connection().commands(), expected);
   EXPECT_LE(tpm.connection().commands().size(), 9U);
-}
-
-// How often `needle` stands in this process's writable memory, as /proc shows it.
-std::size_t copies_in_memory(ByteView needle) {
-  static std::array<std::uint8_t, 1 << 20> window;
-  const UniqueFd memory(open("/proc/self/mem", O_RDONLY | O_CLOEXEC));
-  std::ifstream maps("/proc/self/maps");
-  std::string line;
-  std::size_t found = 0;
-  while (std::getline(maps, line)) {
-    std::uint64_t at = 0;
-    std::uint64_t end = 0;
-    char mode[5] = {};
-    if (std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %4s", &at, &end, mode) != 3)
-      continue;  // NOLINT
-    if (mode[0] != 'r' || mode[1] != 'w') continue;
-    while (at < end) {
-      const auto wanted = std::min<std::uint64_t>(window.size(), end - at);
-      const Result<std::size_t> got =
-          pread_full(memory.get(), MutableByteView(window).first(wanted), at);
-      if (!got.ok() || got.value() == 0) break;
-      for (auto hit = window.begin(), stop = hit + static_cast<std::ptrdiff_t>(got.value());
-           (hit = std::search(hit, stop, needle.begin(), needle.end())) != stop; ++hit) {
-        const std::uint64_t where = at + static_cast<std::uint64_t>(hit - window.begin());
-        const auto own = reinterpret_cast<std::uintptr_t>(window.data());
-        if (where < own || where >= own + window.size()) ++found;
-      }
-      if (got.value() < 64 || at + got.value() >= end) break;
-      at += got.value() - 63;  // so that one across two windows is seen
-    }
-  }
-  wipe(window);
-  return found;
-}
-
-// Neither in ESYS's buffers nor in freed memory nor on the stack: only in the Secret.
-TEST_F(EsysTpmTest, LeavesNoCopyOfTheSecretBehind) {
-  if (test::under_address_sanitizer) GTEST_SKIP() << "AddressSanitizer keeps freed memory";
-  const OwnTpm own;
-  const TpmIdentity identity = provision(own);
-  EsysTpm tpm(own.connect(), identity.keys);
-  const PcrValues values = tpm.read_pcrs(PcrSelection::standard()).value();
-  const Secret original = random_secret(32).value();
-  const SealedObject object =
-      seal_to_parent(identity.storage_parent, policy_pcr(values.selection, values.digest()),
-                     original)
-          .value();
-  // The end of it: the beginning of freed memory is overwritten by the allocator.
-  const ByteView needle = original.view().last(12);
-  const std::size_t before = copies_in_memory(needle);
-  {
-    const Result<Secret> opened = tpm.unseal(object, PcrSelection::standard());
-    ASSERT_TRUE(opened.ok());
-    // One more where /proc shows the memory of a Secret, none where it does not.
-    EXPECT_LE(copies_in_memory(needle), before + 1);
-  }
-  EXPECT_EQ(copies_in_memory(needle), before);
-  // The search finds what is there.
-  const Bytes copy(original.view().begin(), original.view().end());
-  EXPECT_EQ(copies_in_memory(needle), before + 1);
 }
 
 TEST_F(EsysTpmTest, UnsealsAfterKeysWereWrittenAndRead) {

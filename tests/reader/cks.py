@@ -233,7 +233,7 @@ def parse_arguments(arguments):
     parser.add_argument("--allow-unsigned", action="store_true")
     parser.add_argument("--parent-scalar", type=parse_scalar, help="private scalar of a P-256 storage parent, hex")
     parser.add_argument("--parent-name", type=bytes.fromhex, help="its Name, when it is not the usual template's")
-    parser.add_argument("--max-memory", type=int, default=1 << 20, help="for Argon2id, in KiB (1048576)")
+    parser.add_argument("--max-memory-kib", type=int, default=1 << 20, help="for Argon2id (1048576)")
     parser.add_argument("-o", "--output", default=".", help="folder to extract to")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(arguments)
@@ -241,7 +241,7 @@ def parse_arguments(arguments):
 
 def main(arguments):
     options = parse_arguments(arguments)
-    keys = cks_slots.Keys(None, options.parent_scalar, options.parent_name, options.max_memory)
+    keys = cks_slots.Keys(None, options.parent_scalar, options.parent_name, options.max_memory_kib)
     trust = Trust(dict(options.origin), dict(options.adder), options.allow_unsigned)
     try:
         if options.passphrase_file is not None:

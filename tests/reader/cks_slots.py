@@ -91,7 +91,7 @@ def parse_passphrase(raw):
 
 def unwrap_passphrase(body, immutable, keys):
     if body.memory > keys.max_memory:
-        raise Refused(1, None, f"a passphrase slot wants {body.memory} KiB: allow it with --max-memory")
+        raise Refused(1, None, f"a passphrase slot wants {body.memory} KiB: allow it with --max-memory-kib")
     key = crypto.argon2id(keys.passphrase, body.salt, body.passes, body.memory, body.lanes)
     associated = b"ckpt-seal/v1/passphrase" + immutable.checkpoint_id
     return crypto.aead_open(1, key, bytes(12), body.wrapped, body.tag, associated)

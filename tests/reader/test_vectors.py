@@ -131,9 +131,9 @@ class Vectors(unittest.TestCase):
         entry = next(entry for entry in entries() if entry["file"] == "good_stream.cks")
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()) as errors:
             with contextlib.redirect_stdout(io.StringIO()):
-                code = cks.main([*arguments(entry, folder), "--max-memory", "63"])
+                code = cks.main([*arguments(entry, folder), "--max-memory-kib", "63"])
         self.assertEqual(code, 1, errors.getvalue())
-        self.assertIn("--max-memory", errors.getvalue())
+        self.assertIn("--max-memory-kib", errors.getvalue())
 
     def test_flipped_anywhere(self):
         """No bit of a file may be flipped unnoticed. Every 997th byte, and all of what is neither zero nor ciphertext."""
@@ -161,7 +161,7 @@ class Vectors(unittest.TestCase):
 WITHOUT_VECTOR = {
     "the file became shorter while it was read": "needs a file that changes",
     "a page of the manifest changed while the file was read": "needs a file that changes: tested above",
-    "a passphrase slot wants 64 KiB: allow it with --max-memory": "a limit of the caller: tested above",
+    "a passphrase slot wants 64 KiB: allow it with --max-memory-kib": "a limit of the caller: tested above",
     "a TPM slot is shorter than its fixed fields": "the page does not say whether to skip or to refuse it",
     "the unique field of the sealed object is not a SHA-256": "a TPM's own check",
     "the sealed object has an authorization value": "a TPM does not tell",
