@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the verbs share that make a sealed file: for whom it is, how it is encrypted and signed, and
+// where it goes.
+#pragma once
+
+#include <unistd.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/output_file.h"
+#include "cli/host_access.h"
+#include "cli/passphrase_source.h"
+#include "sealing/jobs.h"
+
+namespace ckptseal {
+
+struct SealingOptions {
+  std::string output = "-";  // "-": standard output
+  std::vector<std::string> to;
+  std::string cipher = "aes-256-gcm";
+  int passphrase_fd = -1;
+  bool exclusive = false;
+  bool unsigned_file = false;
+  bool force = false;
+  bool only_passphrase = false;
+  bool dry_run = false;
+};
+
+// All but the output and --unsigned, which not every verb has.
+void add_sealing_options(const Verb& verb, SealingOptions& options);
+
+// A sealed file about to be made. Keeps what the helper needs alive.
+class Sealing {
+ public:
+  // Finds and checks the recipients, and warns of what protects less than one may think.
+  static Result<std::unique_ptr<Sealing>> prepare(const Globals& globals,
+                                                  const SealingOptions& options, Console& console);
+  // Output, spool and the source of the passphrase: what a dry run does without.
+  Status open();
+
+  // After open().
+  int output_fd() const { return file_ ? file_->fd() : STDOUT_FILENO; }
+  int spool_fd() const { return spool_.get(); }
+  RecipientFactory recipients() const;
+  std::vector<int> descriptors() const;  // what that needs
+  SealOptions seal_options(Content content) const;
+  Result<EcdsaSignature> sign(const Digest& digest) const { return host_.sign(digest); }
+  // Makes the file durable and gives it its name.
+  Status commit();
+
+  Json recipient_names() const;
+  // What was made; `report` is the helper's last word.
+  Outcome describe(const HelperReport& report) const;
+
+ private:
+  Sealing(SealingOptions options, HostAccess host)
+      : options_(std::move(options)), host_(std::move(host)) {}
+  Status find_recipients();
+  void warn_about_recipients(Console& console) const;
+
+  SealingOptions options_;
+  HostAccess host_;
+  std::vector<SignedHostRecord> records_;
+  bool for_passphrase_ = false;
+  std::optional<PassphraseSource> passphrase_;
+  std::optional<OutputFile> file_;  // none: standard output
+  UniqueFd spool_;
+};
+
+}  // namespace ckptseal
