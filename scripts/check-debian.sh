@@ -35,6 +35,8 @@ readonly MARK=.check-debian # in FOLDER, once the base system is whole
 if [[ ${1-} == --in-namespace ]]; then
     folder=$2
     shift 2
+    mount --bind "$folder" "$folder" # the root of a chroot has to be a mount for unshare to work in there
+    cd -- "$folder"
     mount -t proc proc "$folder/proc"
     mount -t tmpfs -o mode=755 tmpfs "$folder/dev"
     for device in null zero full random urandom tty; do
@@ -43,6 +45,8 @@ if [[ ${1-} == --in-namespace ]]; then
     done
     mkdir "$folder/dev/shm" "$folder/dev/pts"
     mount -t tmpfs -o mode=1777 tmpfs "$folder/dev/shm"
+    mount -t devpts -o newinstance,ptmxmode=0666 devpts "$folder/dev/pts"
+    ln -s pts/ptmx "$folder/dev/ptmx"
     ln -s /proc/self/fd "$folder/dev/fd"
     mount -t tmpfs -o mode=1777 tmpfs "$folder/tmp"
     exec chroot "$folder" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 CI=true \
