@@ -44,6 +44,7 @@ class Child {
   ~Child();  // SIGKILL and reap, if it still runs
 
   pid_t pid() const { return pid_; }
+  int fd() const { return pidfd_.get(); }  // readable once it has ended
   // nullopt when it still runs after `timeout`.
   Result<std::optional<ExitStatus>> wait(std::chrono::milliseconds timeout);
   Result<ExitStatus> wait();

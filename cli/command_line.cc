@@ -54,6 +54,11 @@ Option Verb::option(const std::string& names, int& value, const std::string& hel
   return Option(app_->add_option(names, value, help));
 }
 
+void Verb::rest(const std::string& name, std::vector<std::string>& words,
+                const std::string& help) const {
+  app_->add_option(name, words, help);
+}
+
 Option Verb::flag(const std::string& names, bool& value, const std::string& help) const {
   return Option(app_->add_flag(names, value, help));
 }

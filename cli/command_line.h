@@ -56,6 +56,9 @@ class Verb {
                 const std::string& help) const;
   Option option(const std::string& names, unsigned& value, const std::string& help) const;
   Option option(const std::string& names, int& value, const std::string& help) const;
+  // What is left, also behind --; must come after all others that stand alone.
+  void rest(const std::string& name, std::vector<std::string>& words,
+            const std::string& help) const;
   Option flag(const std::string& names, bool& value, const std::string& help) const;
 
   // `example` is shown by its --help.

@@ -6,6 +6,7 @@
 #include <exception>
 
 #include "cli/verbs.h"
+#include "criu/hook.h"
 
 namespace ckptseal {
 namespace {
@@ -35,7 +36,15 @@ void add_global_options(const Verb& command, Globals& globals) {
 // The TSS logs every refusal of the TPM to stderr; ours are said in a sentence.
 void silence_tss() { setenv("TSS2_LOG", "all+none", 0); }
 
+// CRIU runs this program under another name as its action script.
+int run_as_hook(const char* path) {
+  std::string action;
+  from_environment("CRTOOLS_SCRIPT_ACTION", action);
+  return run_hook(path, action);
+}
+
 int run(int argc, char** argv) {
+  if (is_hook_path(argv[0])) return run_as_hook(argv[0]);
   silence_tss();
   Globals globals;
   from_environment("CKPT_SEAL_STATE", globals.state);
@@ -48,6 +57,8 @@ int run(int argc, char** argv) {
   add_global_options(command, globals);
   add_provision_verb(command);
   add_host_verbs(command);
+  add_dump_verb(command);
+  add_restore_verb(command);
   add_seal_verb(command);
   add_open_verb(command);
   add_inspect_verb(command);

@@ -10,6 +10,8 @@ namespace ckptseal {
 
 void add_provision_verb(const Verb& command);
 void add_host_verbs(const Verb& command);
+void add_dump_verb(const Verb& command);
+void add_restore_verb(const Verb& command);
 void add_seal_verb(const Verb& command);
 void add_open_verb(const Verb& command);
 void add_inspect_verb(const Verb& command);

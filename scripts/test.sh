@@ -85,6 +85,17 @@ cd -- "$top"
 if [[ $install == yes ]]; then
     "$here/install-deps.sh" || stop "packages are missing; the lines above say which."
 fi
+# Processes are dumped and restored by root, and with a CRIU that works on this kernel.
+if ((EUID == 0)) && [[ -z ${CRIU-} ]]; then
+    options=()
+    [[ $install == yes ]] || options=(--no-download)
+    if CRIU=$("$top/swtpm-ci/get-criu" "${options[@]}"); then
+        export CRIU
+    else
+        unset CRIU
+        echo "test.sh: there is no CRIU, so the tests that dump processes skip themselves."
+    fi
+fi
 # Tests make sockets below TMPDIR, and the path of a socket is short.
 folder=${TMPDIR:-/tmp}
 ((${#folder} <= 40)) || export TMPDIR=/tmp

@@ -4,6 +4,7 @@
 #include "sealing/helper.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -102,11 +103,14 @@ Status HelperChannel::tpm_done() {
 
 Result<proto::ToHelper> HelperChannel::ask(const proto::FromHelper& message) {
   CKPTSEAL_TRY(send(message));
-  CKPTSEAL_ASSIGN(const std::optional<Bytes> frame, receive_frame(socket_));
-  proto::ToHelper answer;
-  if (!frame || !parse(answer, *frame)) return Error{Code::failed, "The parent is gone.", 0};
-  if (answer.has_failure()) return to_error(answer.failure());
-  return answer;
+  for (;;) {
+    CKPTSEAL_ASSIGN(const std::optional<Bytes> frame, receive_frame(socket_));
+    proto::ToHelper answer;
+    if (!frame || !parse(answer, *frame)) return Error{Code::failed, "The parent is gone.", 0};
+    if (answer.has_failure()) return to_error(answer.failure());
+    // It crossed the question; who asks something is not waiting for it any more.
+    if (!answer.has_finish()) return answer;
+  }
 }
 
 Status HelperChannel::confirm_input() {
@@ -114,6 +118,27 @@ Status HelperChannel::confirm_input() {
   message.set_input_ended(true);
   const Result<proto::ToHelper> answer = ask(message);
   return answer.ok() ? Status() : Status(answer.error());
+}
+
+Status HelperChannel::start_peer() {
+  proto::FromHelper message;
+  message.set_start_peer(true);
+  const Result<proto::ToHelper> answer = ask(message);
+  return answer.ok() ? Status() : Status(answer.error());
+}
+
+Status HelperChannel::stop_reader() {
+  proto::FromHelper message;
+  message.set_stop_reader(true);
+  const Result<proto::ToHelper> answer = ask(message);
+  return answer.ok() ? Status() : Status(answer.error());
+}
+
+Result<bool> HelperChannel::finish_asked() {
+  CKPTSEAL_ASSIGN(const std::optional<Bytes> frame, receive_frame(socket_));
+  proto::ToHelper message;
+  if (!frame || !parse(message, *frame)) return Error{Code::failed, "The parent is gone.", 0};
+  return message.has_finish();
 }
 
 Result<EcdsaSignature> HelperChannel::sign(const Digest& digest) {
@@ -179,20 +204,41 @@ Status answer_sign_request(int socket, const std::string& bytes, const HelperEve
   return send_frame(socket, answer.SerializeAsString());
 }
 
-Status answer_input_ended(int socket, const HelperEvents& events) {
-  const Status ended = events.input_ended ? events.input_ended() : Status();
+Status answer_with(int socket, const std::function<Status()>& event) {
+  const Status done = event ? event() : Status();
   proto::ToHelper answer;
-  if (ended.ok()) {
+  if (done.ok()) {
     answer.set_confirmed(true);
   } else {
-    set_failure(*answer.mutable_failure(), ended.error());
+    set_failure(*answer.mutable_failure(), done.error());
   }
   return send_frame(socket, answer.SerializeAsString());
 }
 
+// Until the helper says something or is gone; passes on what the outside asks meanwhile.
+Status wait_for_helper(int socket, const HelperEvents& events, bool& outside_done) {
+  while (events.outside && !outside_done) {
+    pollfd watched[] = {{socket, POLLIN, 0}, {events.outside_fd, POLLIN, 0}};
+    if (poll(watched, 2, -1) < 0) {
+      if (errno == EINTR) continue;
+      return system_error("Cannot wait for the helper", errno);
+    }
+    if (watched[0].revents != 0) break;
+    CKPTSEAL_ASSIGN(outside_done, events.outside());
+    if (!outside_done) continue;
+    proto::ToHelper message;
+    message.set_finish(true);
+    // A helper that is gone is found out by reading.
+    (void)send_frame(socket, message.SerializeAsString());
+  }
+  return {};
+}
+
 // The helper's last message, or nullopt when it died before it could send one.
 Result<std::optional<HelperReport>> serve_helper(int socket, const HelperEvents& events) {
+  bool outside_done = false;
   for (;;) {
+    CKPTSEAL_TRY(wait_for_helper(socket, events, outside_done));
     CKPTSEAL_ASSIGN(const std::optional<Bytes> frame, receive_frame(socket));
     if (!frame) return std::optional<HelperReport>();
     proto::FromHelper message;
@@ -213,7 +259,15 @@ Result<std::optional<HelperReport>> serve_helper(int socket, const HelperEvents&
         if (events.tpm_done) events.tpm_done();
         break;
       case proto::FromHelper::kInputEnded:
-        CKPTSEAL_TRY(answer_input_ended(socket, events));
+        CKPTSEAL_TRY(answer_with(socket, events.input_ended));
+        break;
+      case proto::FromHelper::kStartPeer:
+        CKPTSEAL_TRY(answer_with(socket, events.start_peer));
+        break;
+      case proto::FromHelper::kStopReader:
+        // The outside ends with it, and that is not the failure that counts.
+        outside_done = true;
+        CKPTSEAL_TRY(answer_with(socket, events.stop_reader));
         break;
       case proto::FromHelper::kReport:
         return std::optional<HelperReport>(std::move(*message.mutable_report()));

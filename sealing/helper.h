@@ -30,6 +30,15 @@ class HelperChannel {
   Result<EcdsaSignature> sign(const Digest& digest);
   // Asks whether whoever made the input ended well, for the end of a pipe does not say.
   Status confirm_input();
+  // Returns once whoever connects to the helper was started: everything is ready for it.
+  Status start_peer();
+  // Returns once whoever reads from the helper's pipes has ended, so that these can close: a reader
+  // may take the end of a pipe for the end of its input.
+  Status stop_reader();
+  // Where finish_asked() reads: to be polled.
+  int fd() const { return socket_; }
+  // What the parent says by itself; HelperEvents::outside.
+  Result<bool> finish_asked();
   Status report(HelperReport report);
   Status fail(const Error& error);
 
@@ -48,6 +57,12 @@ struct HelperEvents {
   std::function<void()> tpm_done;
   std::function<Result<EcdsaSignature>(const Digest&)> sign;
   std::function<Status()> input_ended;
+  std::function<Status()> start_peer;
+  std::function<Status()> stop_reader;
+  // Called whenever `outside_fd` can be read, until it returns true: then the helper is told to
+  // finish. An error of it ends the helper. Not called any more once stop_reader was.
+  int outside_fd = -1;
+  std::function<Result<bool>()> outside;
 };
 
 // `body` runs in the helper, hardened from its first line (harden_process); it calls

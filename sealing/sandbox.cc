@@ -3,6 +3,7 @@
 // prctl, rlimits, user ids and two seccomp filters, the second inside the first.
 #include "sealing/sandbox.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <grp.h>
 #include <seccomp.h>
@@ -107,6 +108,25 @@ constexpr int allowed[] = {
 #endif
 };
 
+// Of fcntl only what a pipe of CRIU needs (docs/criu-stream.md, "Pipes"): not to duplicate, lock or
+// hand out descriptors. The kernel looks at the lower half of both arguments alone.
+int allow_pipe_settings(scmp_filter_ctx filter) {
+  constexpr scmp_datum_t lower_half = 0xffffffff;
+  const auto argument = [](unsigned index, int value) {
+    return scmp_arg_cmp{index, SCMP_CMP_MASKED_EQ, lower_half, static_cast<scmp_datum_t>(value)};
+  };
+  const int number = SCMP_SYS(fcntl);
+  int error = 0;
+  for (const int command : {F_GETFL, F_SETPIPE_SZ}) {
+    if (error == 0) {
+      error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1, argument(1, command));
+    }
+  }
+  if (error != 0) return error;
+  return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 2, argument(1, F_SETFL),
+                          argument(2, O_NONBLOCK));
+}
+
 Status load_filter(const Filter& filter, int rule_error) {
   if (rule_error != 0) return sandbox_error("seccomp rule", -rule_error);
   const int error = seccomp_load(filter.get());
@@ -135,6 +155,7 @@ Status allow_only_io() {
   for (const int number : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
     if (error == 0) error = seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, number, 1, no_exec);
   }
+  if (error == 0) error = allow_pipe_settings(filter.get());
   return load_filter(filter, error);
 }
 

@@ -17,7 +17,8 @@ namespace ckptseal {
 Status harden_process(std::span<const int> keep);
 
 // Step 2, before content: no user, group or capability of root, and by seccomp nothing but reading,
-// writing and memory: no new file, no network, no process. Whatever tries is killed with SIGSYS.
+// writing, memory and the settings of pipes that come over a socket that is open already: no new
+// file, no network, no process. Whatever tries is killed with SIGSYS.
 Status enter_sandbox();
 
 }  // namespace ckptseal

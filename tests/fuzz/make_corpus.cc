@@ -187,6 +187,24 @@ void add_messages(const Corpus& corpus) {
   add(to);
 }
 
+// Bodies behind their lengths, as CRIU sends them; no pipe comes with them.
+void add_stream_requests(const Corpus& corpus) {
+  const auto frame = [](const std::string& name) {
+    ByteWriter out;
+    const auto size = static_cast<std::uint8_t>(name.size());
+    out.u8(static_cast<std::uint8_t>(size + 2)).zeros(3).u8(0x0a).u8(size).bytes(as_bytes(name));
+    return out.take();
+  };
+  for (const char* name : {"inventory.img", "pages-1.img", "tmpfs-dev-12.tar.gz", "../x", ""}) {
+    corpus.add("stream_request", frame(name));
+  }
+  Bytes two = frame("inventory.img");
+  const Bytes second = frame("files.img");
+  two.insert(two.end(), second.begin(), second.end());
+  corpus.add("stream_request", two);
+  corpus.add("stream_request", ByteView(two).first(9));
+}
+
 int make(const fs::path& vectors, const fs::path& folder) {
   const Corpus corpus(folder);
   PassphraseIdentity identity(
@@ -200,6 +218,7 @@ int make(const fs::path& vectors, const fs::path& folder) {
   add_smallest_file(corpus);
   add_host_records(corpus);
   add_messages(corpus);
+  add_stream_requests(corpus);
   std::printf("%zu vectors were cut into %s.\n", count, folder.c_str());
   return count == 0 ? 1 : 0;
 }

@@ -237,5 +237,86 @@ TEST(HelperTest, IsHardenedFromItsFirstLine) {
   EXPECT_TRUE(report.ok()) << report.error().message;
 }
 
+// Polls as the loops of criu/ do.
+Result<HelperReport> wait_for_finish(HelperChannel& channel) {
+  pollfd watched = {channel.fd(), POLLIN, 0};
+  if (poll(&watched, 1, -1) != 1) return Error{};
+  CKPTSEAL_ASSIGN(const bool finish, channel.finish_asked());
+  HelperReport report;
+  report.set_generation(finish ? 1 : 2);
+  return report;
+}
+
+TEST(HelperTest, TheOutsideCanTellItToFinish) {
+  Result<Pipe> pipe = make_pipe();
+  ASSERT_TRUE(pipe.ok() && write_full(pipe.value().write_end.get(), as_bytes("ab")).ok());
+  int asked = 0;
+  HelperEvents events;
+  events.outside_fd = pipe.value().read_end.get();
+  events.outside = [&]() -> Result<bool> {
+    Bytes byte(1);
+    (void)read_full(events.outside_fd, byte);
+    return ++asked == 2;
+  };
+  const Result<HelperReport> report = run(wait_for_finish, events);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  EXPECT_EQ(report.value().generation(), 1U);
+  EXPECT_EQ(asked, 2) << "until it says so, and no more";
+}
+
+TEST(HelperTest, AnOutsideThatFailsEndsIt) {
+  Result<Pipe> pipe = make_pipe();
+  ASSERT_TRUE(pipe.ok());
+  pipe.value().write_end.reset();
+  HelperEvents events;
+  events.outside_fd = pipe.value().read_end.get();
+  events.outside = []() -> Result<bool> { return Error{Code::revoked, "CRIU ended.", 0}; };
+  const Result<HelperReport> report = run(wait_for_finish, events);
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().code, Code::revoked);
+}
+
+TEST(HelperTest, ItsReadersAreStoppedBeforeItEnds) {
+  for (const bool works : {true, false}) {
+    int stopped = 0;
+    HelperEvents events;
+    events.stop_reader = [&]() -> Status {
+      ++stopped;
+      return works ? Status() : Error{Code::unavailable, "It does not end.", 0};
+    };
+    const Result<HelperReport> report = run(
+        [](HelperChannel& channel) -> Result<HelperReport> {
+          CKPTSEAL_TRY(channel.stop_reader());
+          return Error{Code::integrity, "a chunk was altered", 0};
+        },
+        events);
+    ASSERT_FALSE(report.ok());
+    EXPECT_EQ(report.error().code, works ? Code::integrity : Code::unavailable);
+    EXPECT_EQ(stopped, 1);
+  }
+}
+
+// Its answer may cross with what the parent says by itself.
+TEST(HelperTest, AFinishThatCrossesAQuestionIsNotItsAnswer) {
+  Result<Pipe> pipe = make_pipe();
+  ASSERT_TRUE(pipe.ok() && write_full(pipe.value().write_end.get(), as_bytes("a")).ok());
+  HelperEvents events;
+  events.outside_fd = pipe.value().read_end.get();
+  events.outside = []() -> Result<bool> { return true; };
+  events.sign = [](const Digest&) -> Result<EcdsaSignature> { return EcdsaSignature{7}; };
+  const Result<HelperReport> report = run(
+      [](HelperChannel& channel) -> Result<HelperReport> {
+        pollfd watched = {channel.fd(), POLLIN, 0};
+        if (poll(&watched, 1, -1) != 1) return Error{};
+        CKPTSEAL_ASSIGN(const EcdsaSignature signature, channel.sign(Digest{}));
+        HelperReport out;
+        out.set_generation(signature[0]);
+        return out;
+      },
+      events);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  EXPECT_EQ(report.value().generation(), 7U);
+}
+
 }  // namespace
 }  // namespace ckptseal

@@ -76,6 +76,12 @@ std::vector<Attempt> only_after_the_second_step() {
       {"Setuid", [] { syscall(SYS_setuid, 0); }},
       {"Ioctl", [] { syscall(SYS_ioctl, 0, 0, 0); }},
       {"Dup", [] { (void)dup(0); }},
+      {"FcntlDup", [] { (void)fcntl(-1, F_DUPFD_CLOEXEC, 10); }},
+      {"FcntlAppend", [] { (void)fcntl(-1, F_SETFL, O_NONBLOCK | O_APPEND); }},
+      {"FcntlAsync", [] { (void)fcntl(-1, F_SETFL, O_ASYNC); }},
+      {"FcntlOwner", [] { (void)fcntl(-1, F_SETOWN, getppid()); }},
+      {"FcntlNotExec", [] { (void)fcntl(-1, F_SETFD, 0); }},
+      {"FcntlNotify", [] { (void)fcntl(-1, F_NOTIFY, 0); }},
       {"MemfdCreate", [] { memfd_create("x", 0); }},
       {"MmapExecutable",
        [] { mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }},
@@ -242,6 +248,20 @@ TEST(SandboxTest, WorkOnOpenDescriptorsGoesOn) {
   Bytes text(5);
   EXPECT_EQ(read_full(out.value().read_end.get(), text).value(), 5U);
   EXPECT_EQ(as_text(text), "hello");
+}
+
+// docs/criu-stream.md, "Pipes".
+TEST(SandboxTest, PipesThatArriveCanBeSetUp) {
+  Result<Pipe> pipe = make_pipe();
+  ASSERT_TRUE(pipe.ok());
+  const std::vector<int> keep = {pipe.value().read_end.get()};
+  const ExitStatus status = run([&] {
+    if (!enter_both(keep)) return setup_failed;
+    if (fcntl(keep[0], F_SETFL, O_NONBLOCK) != 0) return 1;
+    if ((fcntl(keep[0], F_GETFL) & (O_ACCMODE | O_NONBLOCK)) != (O_RDONLY | O_NONBLOCK)) return 2;
+    return fcntl(keep[0], F_SETPIPE_SZ, 131072) >= 131072 ? 0 : 3;
+  });
+  EXPECT_EQ(status.code, 0) << "signal " << status.signal;
 }
 
 // A bug that aborts ends with SIGABRT and is told apart from a forbidden call.

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `ckpt-seal restore`: a sealed checkpoint becomes a running process tree again.
+#include <fmt/format.h>
+
+#include "base/output_file.h"
+#include "cli/criu_options.h"
+#include "cli/reading.h"
+#include "cli/verbs.h"
+#include "restore/restore.h"
+
+namespace ckptseal {
+namespace {
+
+struct RestoreVerbOptions {
+  ReadingOptions reading;
+  CriuOptions criu;
+  std::string pidfile;
+  bool detach = false;
+};
+
+// As the shell says it of a program that a signal ended.
+int exit_code_of(const ExitStatus& status) {
+  return status.signal == 0 ? status.code : 128 + status.signal;
+}
+
+Result<Outcome> restore_process(const Globals& globals, const RestoreVerbOptions& options,
+                                Console& console) {
+  RestoreJob job;
+  CKPTSEAL_ASSIGN(job.criu, criu_setup(CriuVerb::restore, options.criu, {}));
+  CKPTSEAL_ASSIGN(auto reading,
+                  Reading::prepare(globals, options.reading, Reading::Key::host_by_default));
+  if (!reading->has_identities()) {
+    return Error{Code::failed,
+                 "There is nothing to restore it with: this host is not provisioned; run "
+                 "'ckpt-seal provision', or say --identity passphrase.",
+                 0};
+  }
+  job.read = reading->job();
+  Result<Restored> restored = restore(job, reading->events(console));
+  if (!restored.ok()) return with_subject(reading->name(), std::move(restored).error());
+  const pid_t task = restored.value().first_task;
+  if (!options.detach) CKPTSEAL_TRY(hold_signals());
+  if (!options.pidfile.empty()) {
+    CKPTSEAL_TRY(write_file(options.pidfile, as_bytes(fmt::format("{}\n", task)), 0644,
+                            OutputFile::Replace::allowed));
+  }
+  Outcome outcome;
+  outcome.json = describe_file(restored.value().report);
+  outcome.json["pid"] = task;
+  outcome.json["detached"] = options.detach;
+  if (options.detach) return outcome;
+  CKPTSEAL_ASSIGN(const ExitStatus ended, stay_with(task));
+  outcome.exit_code = exit_code_of(ended);
+  return outcome;
+}
+
+}  // namespace
+
+void add_restore_verb(const Verb& command) {
+  auto options = std::make_shared<RestoreVerbOptions>();
+  const Verb verb = command.verb("restore", "Run what was dumped, on a host it was sealed for",
+                                 "ckpt-seal restore --detach service.cks");
+  add_reading_options(verb, options->reading, false);
+  verb.flag("-d,--detach", options->detach, "Return once it runs; else wait for its end");
+  verb.option("--pidfile", options->pidfile, "Write the number of its first process there")
+      .value_name("FILE");
+  add_criu_options(verb, options->criu);
+  verb.does([options](const Globals& globals, Console& c) {
+    return restore_process(globals, *options, c);
+  });
+}
+
+}  // namespace ckptseal

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Folder, process and events of a run of CRIU.
+#include "criu/criu_run.h"
+
+#include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include "criu/stream_connection.h"
+
+namespace ckptseal {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* log_name = "criu.log";
+constexpr const char* pid_name = "first-task.pid";
+
+std::string_view word_of(CriuVerb verb) { return verb == CriuVerb::dump ? "dump" : "restore"; }
+
+// A new folder that no disk ever sees.
+Result<std::string> make_folder_in_memory() {
+  for (const char* base : {"/run", "/dev/shm"}) {
+    struct statfs info = {};
+    if (statfs(base, &info) != 0 || info.f_type != TMPFS_MAGIC) continue;
+    std::string path = fmt::format("{}/ckpt-seal-XXXXXX", base);
+    if (mkdtemp(path.data()) != nullptr) return path;
+  }
+  return Error{Code::failed,
+               "There is no folder in memory for CRIU's logs: neither /run nor /dev/shm is a tmpfs "
+               "that this user may write to; mount one.",
+               0};
+}
+
+std::vector<pid_t> children_of_this_process() {
+  std::ifstream list(fmt::format("/proc/self/task/{}/children", getpid()));
+  std::vector<pid_t> out;
+  for (pid_t pid = 0; list >> pid;) out.push_back(pid);
+  return out;
+}
+
+}  // namespace
+
+CriuRun::~CriuRun() {
+  if (folder_.empty()) return;
+  end(std::chrono::milliseconds(0));
+  std::error_code code;
+  fs::remove_all(folder_, code);
+}
+
+Result<std::unique_ptr<CriuRun>> CriuRun::prepare(CriuSetup setup) {
+  // NOLINTNEXTLINE: the constructor is private
+  std::unique_ptr<CriuRun> run(new CriuRun(std::move(setup)));
+  CKPTSEAL_ASSIGN(run->folder_, make_folder_in_memory());
+  run->work_ = run->folder_ + "/work";
+  if (mkdir(run->work_.c_str(), 0700) != 0) {
+    return system_error(fmt::format("Cannot make {}", run->work_), errno);
+  }
+  CKPTSEAL_TRY(run->listen());
+  return run;
+}
+
+Status CriuRun::listen() {
+  const std::string_view name =
+      setup_.verb == CriuVerb::dump ? capture_socket_name : serve_socket_name;
+  CKPTSEAL_ASSIGN(stream_, listen_at(fmt::format("{}/{}", folder_, name), SOCK_STREAM));
+  CKPTSEAL_ASSIGN(hooks_, HookServer::start(folder_, setup_.self));
+  events_.reset(epoll_create1(EPOLL_CLOEXEC));
+  timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!events_.valid() || !timer_.valid()) return system_error("Cannot watch CRIU", errno);
+  CKPTSEAL_TRY(watch(hooks_->fd()));
+  return watch(timer_.get());
+}
+
+Status CriuRun::watch(int fd) const {
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  event.data.fd = fd;
+  if (epoll_ctl(events_.get(), EPOLL_CTL_ADD, fd, &event) == 0) return {};
+  return system_error("Cannot watch CRIU", errno);
+}
+
+Status CriuRun::start() {
+  if (setup_.verb == CriuVerb::restore) {
+    // Tasks that outlive a CRIU that is killed come to this process, which ends them.
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    others_ = children_of_this_process();
+    owns_tasks_ = true;
+  }
+  std::vector<std::string> argv = {setup_.program,        std::string(word_of(setup_.verb)),
+                                   "--no-default-config", "--stream",
+                                   "--images-dir",        folder_,
+                                   "--work-dir",          work_,
+                                   "--log-file",          log_name,
+                                   "--action-script",     hooks_->path()};
+  if (setup_.verb == CriuVerb::restore) {
+    argv.insert(argv.end(), {"--restore-detached", "--pidfile", pid_name});
+  }
+  argv.insert(argv.end(), setup_.arguments.begin(), setup_.arguments.end());
+  CKPTSEAL_ASSIGN(child_, Child::start(argv, {0, 1, 2}));
+  alive();
+  return watch(child_->fd());
+}
+
+void CriuRun::alive() const {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(setup_.stall);
+  itimerspec when = {};
+  when.it_value.tv_sec = seconds.count();
+  when.it_value.tv_nsec = static_cast<long>((setup_.stall - seconds).count()) * 1'000'000;
+  timerfd_settime(timer_.get(), 0, &when, nullptr);
+}
+
+Result<bool> CriuRun::event() {
+  CKPTSEAL_ASSIGN(std::optional<HookCall> call, hooks_->accept());
+  if (call) {
+    waiting_ = std::move(call);
+    alive();
+    return true;
+  }
+  std::uint64_t expired = 0;
+  if (read(timer_.get(), &expired, sizeof expired) == sizeof expired) {
+    return Error{Code::failed,
+                 fmt::format("Nothing moved for {} s, so the {} is given up; try again.",
+                             setup_.stall.count() / 1000, word_of(setup_.verb)),
+                 0};
+  }
+  if (!child_) return false;
+  CKPTSEAL_ASSIGN(const std::optional<ExitStatus> ended,
+                  child_->wait(std::chrono::milliseconds(0)));
+  if (!ended) return false;
+  child_.reset();
+  return failure();
+}
+
+Error CriuRun::failure() const {
+  const std::string why = first_error();
+  return {Code::failed,
+          fmt::format("CRIU's {} failed: {}; 'criu check' says what this kernel lacks.",
+                      word_of(setup_.verb), why.empty() ? "it did not say why" : why),
+          0};
+}
+
+Error CriuRun::explain(Error error) const {
+  return error.cause == ECONNRESET && !first_error().empty() ? failure() : error;
+}
+
+Status CriuRun::go_on() {
+  if (waiting_) HookServer::answer(*std::exchange(waiting_, std::nullopt), true);
+  CKPTSEAL_ASSIGN(const ExitStatus status, child_->wait());
+  child_.reset();
+  if (!status.success()) return failure();
+  owns_tasks_ = false;
+  return {};
+}
+
+Result<pid_t> CriuRun::first_task() const {
+  std::ifstream file(fmt::format("{}/{}", work_, pid_name));
+  pid_t pid = 0;
+  if (file >> pid && pid > 0) return pid;
+  return Error{Code::failed, "CRIU did not say which process it restored; look whether it runs.",
+               0};
+}
+
+void CriuRun::end(std::chrono::milliseconds patience) {
+  waiting_.reset();  // without an answer the hook fails
+  if (child_) {
+    if (patience.count() > 0) (void)child_->wait(patience);
+    child_.reset();
+  }
+  // A dump's tasks are not CRIU's, and those of a restore that was let go on live by themselves.
+  if (owns_tasks_) kill_descendants();
+  owns_tasks_ = false;
+}
+
+// What a killed CRIU leaves behind becomes a child of this process, and then what that leaves.
+void CriuRun::kill_descendants() const {
+  for (int round = 0; round < 1000; ++round) {
+    bool found = false;
+    for (const pid_t pid : children_of_this_process()) {
+      if (std::find(others_.begin(), others_.end(), pid) != others_.end()) continue;
+      found = true;
+      ::kill(pid, SIGKILL);
+      waitpid(pid, nullptr, 0);
+    }
+    if (!found) return;
+  }
+}
+
+std::string CriuRun::first_error() const {
+  std::ifstream log(fmt::format("{}/{}", work_, log_name));
+  std::string out;
+  for (std::string line; out.empty() && std::getline(log, line);) {
+    const std::size_t at = line.find("Error (");
+    const std::size_t text = at == std::string::npos ? at : line.find("): ", at);
+    if (text != std::string::npos) out = line.substr(text + 3);
+  }
+  // It may quote names of files.
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  while (!out.empty() && (out.back() == ' ' || out.back() == '.')) out.pop_back();
+  return out;
+}
+
+}  // namespace ckptseal

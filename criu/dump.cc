@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The order of things: the helper is ready, CRIU starts and connects, images flow, post-dump asks,
+// the file is completed and committed, post-dump succeeds, CRIU ends the tasks.
+#include "criu/dump.h"
+
+#include <fmt/format.h>
+
+#include "criu/capture.h"
+#include "criu/sealed_images.h"
+#include "criu/stream_listener.h"
+#include "sealing/sandbox.h"
+
+namespace ckptseal {
+namespace {
+
+Result<HelperReport> seal_stream(const DumpJob& job, int listener, HelperChannel& channel) {
+  CKPTSEAL_ASSIGN(const auto recipients, job.recipients());
+  SealOptions options = job.options;
+  options.content = Content::criu;
+  CKPTSEAL_ASSIGN(FileWriter writer,
+                  FileWriter::start(job.output_fd, job.spool_fd, options, recipients));
+  CKPTSEAL_TRY(channel.start_peer());
+  CKPTSEAL_ASSIGN(const UniqueFd connection, accept_stream(listener, channel));
+  CKPTSEAL_TRY(enter_sandbox());
+  FileWriterSink sink(writer);
+  CKPTSEAL_ASSIGN(const CaptureReport captured,
+                  capture(connection.get(), control_of(channel, 0), sink));
+  CKPTSEAL_TRY(writer.finish([&](const Digest& digest) { return channel.sign(digest); }));
+
+  HelperReport report;
+  const ImmutablePart& immutable = writer.immutable();
+  report.set_checkpoint_id(immutable.id.data(), immutable.id.size());
+  report.set_suite(std::string(suite_word(immutable.suite)));
+  report.set_exclusive(is_exclusive(immutable.suite));
+  report.set_content(std::string(content_word(immutable.content)));
+  report.set_image_count(captured.images);
+  report.set_content_bytes(captured.bytes);
+  report.set_file_size(writer.bytes_written());
+  return report;
+}
+
+}  // namespace
+
+Result<HelperReport> dump(const DumpJob& job, const HelperEvents& events) {
+  CKPTSEAL_ASSIGN(const std::unique_ptr<CriuRun> criu, CriuRun::prepare(job.criu));
+  HelperEvents all = events;
+  all.start_peer = [&] { return criu->start(); };
+  all.outside_fd = criu->event_fd();
+  all.outside = [&] { return criu->event(); };
+  all.progress = [&](std::uint64_t done, std::uint64_t total) {
+    criu->alive();
+    if (events.progress) events.progress(done, total);
+  };
+  std::vector<int> descriptors = job.descriptors;
+  descriptors.insert(descriptors.end(), {job.output_fd, job.spool_fd, criu->stream_listener()});
+  const int listener = criu->stream_listener();
+  Result<HelperReport> sealed = run_in_helper(
+      descriptors, [&](HelperChannel& channel) { return seal_stream(job, listener, channel); },
+      all);
+  Status committed = sealed.ok() ? job.commit() : Status(sealed.error());
+  if (!committed.ok()) {
+    // CRIU hears of it through its hook or a broken pipe, and lets the tasks go on.
+    criu->end(std::chrono::seconds(10));
+    return criu->explain(committed.error());
+  }
+  const Status ended = criu->go_on();
+  if (!ended.ok()) {
+    return Error{
+        Code::failed,
+        fmt::format("The file is sealed, but the process may still run: {}", ended.error().message),
+        0};
+  }
+  return sealed;
+}
+
+}  // namespace ckptseal

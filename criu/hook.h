@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The action script of CRIU: a link to this program under another name, which asks ckpt-seal
+// through a socket beside the link and ends as it is told. docs/criu.md, "Action script".
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/fd.h"
+
+namespace ckptseal {
+
+// True for the path that HookServer names as action script.
+bool is_hook_path(std::string_view path);
+// In the process that CRIU runs: `action` is CRTOOLS_SCRIPT_ACTION. The exit code: 0 goes on. An
+// action that nobody here waits for goes on; one that cannot be asked about does not.
+int run_hook(const std::string& path, const std::string& action);
+
+struct HookCall {
+  std::string action;   // "post-dump" or "post-restore"
+  UniqueFd connection;  // closed without an answer, the script fails
+};
+
+class HookServer {
+ public:
+  // In `folder`, which nobody else may enter; `self` is the path of this program.
+  static Result<HookServer> start(const std::string& folder, const std::string& self);
+
+  const std::string& path() const { return path_; }  // of the action script
+  int fd() const { return listener_.get(); }         // readable when a script calls
+  // nullopt when nobody called or the caller is not root or this user.
+  Result<std::optional<HookCall>> accept() const;
+  static void answer(HookCall call, bool go_on);
+
+ private:
+  HookServer(std::string path, UniqueFd listener)
+      : path_(std::move(path)), listener_(std::move(listener)) {}
+
+  std::string path_;
+  UniqueFd listener_;
+};
+
+// Listens on a unix socket at `path`, made with mode 0600. `type` is SOCK_STREAM or SOCK_SEQPACKET.
+Result<UniqueFd> listen_at(const std::string& path, int type);
+
+}  // namespace ckptseal

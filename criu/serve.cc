@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The loop over connection, pipes and the outside; no pipe waits for another.
+#include "criu/serve.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <set>
+
+#include "criu/stream_connection.h"
+
+namespace ckptseal {
+namespace {
+
+struct Sending {
+  std::string name;
+  UniqueFd pipe;
+  std::unique_ptr<ImageSource::Image> image;
+  ByteView pending;  // verified, and still to be written
+  bool begun = false;
+};
+
+class Server {
+ public:
+  Server(int connection, const StreamControl& control, ImageSource& source)
+      : connection_fd_(connection),
+        connection_(StreamConnection::for_restore(
+            connection, [&source](const std::string& name) { return source.contains(name); })),
+        control_(control),
+        source_(source) {}
+
+  ServeOutcome run() {
+    ServeOutcome outcome;
+    outcome.status = serve_until_finish();
+    outcome.pipes = connection_.take_refused();
+    for (Sending& sending : sending_) outcome.pipes.push_back(std::move(sending.pipe));
+    outcome.bytes = given_;
+    return outcome;
+  }
+
+ private:
+  Status serve_until_finish();
+  Status wait_and_work();
+  Status take_request();
+  Result<bool> next_chunk(Sending& sending);
+  Result<bool> send_some(Sending& sending);
+  Status verify_rest();
+  Status count_verified(std::size_t size);
+
+  int connection_fd_;
+  StreamConnection connection_;
+  const StreamControl& control_;
+  ImageSource& source_;
+  std::vector<Sending> sending_;
+  std::set<std::string> read_through_;
+  std::uint64_t given_ = 0;
+  std::uint64_t verified_ = 0;
+  bool finishing_ = false;
+};
+
+Status Server::serve_until_finish() {
+  while (!finishing_) CKPTSEAL_TRY(wait_and_work());
+  return verify_rest();
+}
+
+Status Server::wait_and_work() {
+  std::vector<pollfd> watched = {{control_.fd, POLLIN, 0}, {connection_fd_, POLLIN, 0}};
+  for (const Sending& sending : sending_) watched.push_back({sending.pipe.get(), POLLOUT, 0});
+  if (poll(watched.data(), watched.size(), -1) < 0) {
+    if (errno == EINTR) return {};
+    return system_error("Cannot wait for CRIU", errno);
+  }
+  if (watched[0].revents != 0) {
+    CKPTSEAL_ASSIGN(finishing_, control_.finish_asked());
+    if (finishing_) return {};
+  }
+  for (std::size_t i = 0; i < sending_.size(); ++i) {
+    if (watched[i + 2].revents == 0) continue;
+    CKPTSEAL_ASSIGN(const bool done, send_some(sending_[i]));
+    if (done) sending_[i].pipe.reset();
+  }
+  std::erase_if(sending_, [](const Sending& sending) { return !sending.pipe.valid(); });
+  if (watched[1].revents != 0) CKPTSEAL_TRY(take_request());
+  return {};
+}
+
+Status Server::take_request() {
+  CKPTSEAL_ASSIGN(StreamArrival arrival, connection_.receive());
+  if (arrival.kind == StreamArrival::Kind::closed) {
+    return Error{Code::failed,
+                 "CRIU closed its connection before the restore was complete; try again.",
+                 ECONNRESET};
+  }
+  if (arrival.kind != StreamArrival::Kind::image) return {};
+  // First of all the pipe is kept: whatever fails from here on, it must not close.
+  sending_.push_back({std::move(arrival.name), std::move(arrival.pipe), nullptr, {}, false});
+  if (sending_.size() > most_open_when_served) {
+    return Error{Code::failed,
+                 fmt::format("CRIU asked for more than {} images at once; restore with a CRIU that "
+                             "is supported.",
+                             most_open_when_served),
+                 0};
+  }
+  CKPTSEAL_ASSIGN(sending_.back().image, source_.open(sending_.back().name));
+  return {};
+}
+
+// False at the end of the image.
+Result<bool> Server::next_chunk(Sending& sending) {
+  CKPTSEAL_ASSIGN(sending.pending, sending.image->next());
+  if (sending.pending.empty()) {
+    read_through_.insert(sending.name);
+    return false;
+  }
+  CKPTSEAL_TRY(count_verified(sending.pending.size()));
+  return true;
+}
+
+// True: the image needs its pipe no more. At most one chunk, so that all get their turn; the one
+// behind it is made ready at once, so that the end is seen with the last byte and not by CRIU's
+// closing.
+Result<bool> Server::send_some(Sending& sending) {
+  if (!sending.begun) {
+    sending.begun = true;
+    CKPTSEAL_ASSIGN(const bool more, next_chunk(sending));
+    if (!more) return true;
+  }
+  const ssize_t n = write(sending.pipe.get(), sending.pending.data(), sending.pending.size());
+  if (n < 0 && (errno == EINTR || errno == EAGAIN)) return false;
+  // CRIU has closed it early. What it did not read is verified at the end.
+  if (n < 0 && errno == EPIPE) return true;
+  if (n < 0) return system_error(fmt::format("Cannot write the image {}", sending.name), errno);
+  sending.pending = sending.pending.subspan(static_cast<std::size_t>(n));
+  given_ += static_cast<std::uint64_t>(n);
+  if (!sending.pending.empty()) return false;
+  CKPTSEAL_ASSIGN(const bool more, next_chunk(sending));
+  return !more;
+}
+
+Status Server::count_verified(std::size_t size) {
+  verified_ += size;
+  return control_.progress ? control_.progress(verified_) : Status();
+}
+
+Status Server::verify_rest() {
+  for (const std::string& name : source_.names()) {
+    if (read_through_.contains(name)) continue;
+    CKPTSEAL_ASSIGN(const auto image, source_.open(name));
+    for (;;) {
+      CKPTSEAL_ASSIGN(const ByteView chunk, image->next());
+      if (chunk.empty()) break;
+      CKPTSEAL_TRY(count_verified(chunk.size()));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+ServeOutcome serve(int connection, const StreamControl& control, ImageSource& source) {
+  return Server(connection, control, source).run();
+}
+
+}  // namespace ckptseal

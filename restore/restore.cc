@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The order of things: signature, slot and key in the helper, CRIU starts and connects, the
+// manifest is verified, images flow, post-restore asks, the rest is verified, post-restore
+// succeeds.
+#include "restore/restore.h"
+
+#include <fmt/format.h>
+
+#include "criu/sealed_images.h"
+#include "criu/serve.h"
+#include "criu/stream_listener.h"
+#include "sealing/report.h"
+#include "sealing/sandbox.h"
+
+namespace ckptseal {
+namespace {
+
+// After CRIU is gone: until then no pipe may close, and this holds them.
+Error after_criu(Error error, HelperChannel& channel) {
+  (void)channel.stop_reader();
+  return error;
+}
+
+Status serve_images(const UnlockedFile& unlocked, int connection, HelperChannel& channel) {
+  UnlockedFileSource source(unlocked);
+  const ServeOutcome outcome =
+      serve(connection, control_of(channel, unlocked.content_bytes()), source);
+  if (!outcome.status.ok()) return after_criu(outcome.status.error(), channel);
+  return {};
+}
+
+Result<HelperReport> serve_file(const RestoreJob& job, int listener, HelperChannel& channel) {
+  const ReadJob& read = job.read;
+  CKPTSEAL_ASSIGN(SealedFile file, SealedFile::open(read.sealed_fd));
+  if (file.immutable().content != Content::criu) {
+    return Error{Code::usage,
+                 fmt::format("it holds {}, no process tree: only what 'ckpt-seal dump' made is "
+                             "restored",
+                             content_word(file.immutable().content)),
+                 0};
+  }
+  for (const std::string& clause : file.warnings()) CKPTSEAL_TRY(channel.warn(clause));
+  CKPTSEAL_TRY(file.verify_origin(read.origins, false));
+  HelperReport report = report_file(file);
+  report.set_signature_verified(true);
+  CKPTSEAL_ASSIGN(const auto identities, read.identities());
+  CKPTSEAL_ASSIGN(const UnlockedSlot slot, unlock_slot(file.header(), identities, read.only_slot));
+  CKPTSEAL_TRY(channel.tpm_done());
+  CKPTSEAL_TRY(channel.start_peer());
+  CKPTSEAL_ASSIGN(const UniqueFd connection, accept_stream(listener, channel));
+  CKPTSEAL_TRY(enter_sandbox());
+  const Result<UnlockedFile> unlocked = UnlockedFile::open(file, slot, read.origins);
+  if (!unlocked.ok()) return after_criu(unlocked.error(), channel);
+  report.set_opened_slot(static_cast<std::uint32_t>(slot.index));
+  report_images(unlocked.value(), report);
+  CKPTSEAL_TRY(serve_images(unlocked.value(), connection.get(), channel));
+  report.set_chunks_verified(true);
+  return report;
+}
+
+}  // namespace
+
+Result<Restored> restore(const RestoreJob& job, const HelperEvents& events) {
+  CKPTSEAL_ASSIGN(const std::unique_ptr<CriuRun> criu, CriuRun::prepare(job.criu));
+  HelperEvents all = events;
+  all.start_peer = [&] { return criu->start(); };
+  all.stop_reader = [&] {
+    criu->end(std::chrono::milliseconds(0));
+    return Status();
+  };
+  all.outside_fd = criu->event_fd();
+  all.outside = [&] { return criu->event(); };
+  all.progress = [&](std::uint64_t done, std::uint64_t total) {
+    criu->alive();
+    if (events.progress) events.progress(done, total);
+  };
+  std::vector<int> descriptors = job.read.descriptors;
+  descriptors.insert(descriptors.end(), {job.read.sealed_fd, criu->stream_listener()});
+  const int listener = criu->stream_listener();
+  Result<HelperReport> served = run_in_helper(
+      descriptors, [&](HelperChannel& channel) { return serve_file(job, listener, channel); }, all);
+  if (!served.ok()) {
+    criu->end(std::chrono::milliseconds(0));
+    return criu->explain(served.error());
+  }
+  if (Status ended = criu->go_on(); !ended.ok()) {
+    criu->end(std::chrono::milliseconds(0));
+    return ended.error();
+  }
+  CKPTSEAL_ASSIGN(const pid_t first, criu->first_task());
+  return Restored{std::move(served).value(), first};
+}
+
+}  // namespace ckptseal

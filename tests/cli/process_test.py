@@ -1,0 +1,263 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""dump and restore of real processes through a real CRIU, which CRIU in the environment names."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+import support
+
+MARKER = b"a marker in the memory of a process"
+
+# Counts into a file as fast as it may, with a marker in memory that was never on its command line.
+COUNTER = """
+import sys, time
+marker = bytes(reversed(sys.argv[2].encode()))
+number = 0
+while True:
+    number += 1
+    with open(sys.argv[1], "a") as out:
+        out.write(f"{number} {len(marker)}\\n")
+    time.sleep(0.01)
+"""
+# A parent, a child that talks to it through a pipe, and threads; the parent writes what it hears.
+FAMILY = """
+import os, sys, threading, time
+read, write = os.pipe()
+if os.fork() == 0:
+    number = 0
+    while True:
+        number += 1
+        os.write(write, b"%d\\n" % number)
+        time.sleep(0.01)
+for _ in range(7):
+    threading.Thread(target=lambda: [time.sleep(0.01) for _ in iter(int, 1)], daemon=True).start()
+with os.fdopen(read) as heard:
+    for line in heard:
+        with open(sys.argv[1], "a") as out:
+            out.write(f"{line.strip()} {threading.active_count()}\\n")
+"""
+ENDS_WITH_7 = """
+import signal, sys
+signal.signal(signal.SIGUSR1, lambda *_: sys.exit(7))
+open(sys.argv[1], "a").write("1 ready\\n")
+while True:
+    signal.pause()
+"""
+
+
+def alive(pid):
+    try:
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
+
+
+def children_of(pid):
+    return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def wait_until(condition, what, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"{what} within {seconds} s")
+        time.sleep(0.01)
+
+
+class ProcessCase(support.CliTest):
+    @classmethod
+    def setUpClass(cls):
+        if os.geteuid() != 0:
+            raise unittest.SkipTest("only root can dump and restore processes")
+        if not os.environ.get("CRIU"):
+            raise unittest.SkipTest("CRIU in the environment names no CRIU: swtpm-ci/get-criu finds one")
+        super().setUpClass()
+
+    def setUp(self):
+        super().setUp()
+        self.out = self.folder / "out"
+        self.sealed_file = self.folder / "x.cks"
+        self.restored = []
+
+    def tearDown(self):
+        for pid in self.restored:
+            if alive(pid):
+                os.kill(pid, signal.SIGKILL)
+                wait_until(lambda: not alive(pid), "the restored process ends")
+
+    def start(self, program):
+        child = subprocess.Popen(["/usr/bin/python3", "-c", program, self.out, MARKER[::-1].decode()], cwd="/",
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                 start_new_session=True)
+        self.addCleanup(child.wait)
+        self.addCleanup(child.kill)
+        wait_until(self.numbers, "the program starts")
+        return child
+
+    def numbers(self):
+        lines = self.out.read_text().splitlines() if self.out.exists() else []
+        return [int(line.split()[0]) for line in lines if " " in line]
+
+    def goes_on(self):
+        before = len(self.numbers())
+        wait_until(lambda: len(self.numbers()) > before, "the process goes on")
+
+    def dump(self, child, *more, host=None, file=None):
+        return (host or self.a).run("dump", "-t", child.pid, "-o", file or self.sealed_file, "--to",
+                                    self.b.record(), *more)
+
+    def dumped(self, program=COUNTER):
+        child = self.start(program)
+        family = [child.pid, *children_of(child.pid)]
+        self.succeeds(self.dump(child))
+        self.assertEqual(child.wait(timeout=20), -signal.SIGKILL)
+        # Their numbers are free once whoever adopted the children has reaped them.
+        wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in family), "the dumped tasks are gone")
+        self.b.run("host", "trust", self.a.record(), "--as", "origin")
+        return child.pid
+
+    def restore(self, *more, host=None, file=None):
+        pidfile = self.folder / f"pid{len(self.restored)}"
+        done = (host or self.b).run("restore", "--detach", "--pidfile", pidfile, file or self.sealed_file, *more)
+        if pidfile.exists():
+            self.restored.append(int(pidfile.read_text()))
+        return done
+
+    def refused_restore(self, pid, code, **where):
+        count = len(self.numbers())
+        self.refused(self.restore(**where), code)
+        self.assertFalse(alive(pid))
+        self.assertEqual(len(self.numbers()), count)
+
+
+class Restores(ProcessCase):
+    def test_a_process_goes_on_where_it_stopped(self):
+        pid = self.dumped()
+        last = self.numbers()[-1]
+        self.succeeds(self.restore())
+        self.assertEqual(self.restored, [pid])
+        wait_until(lambda: self.numbers()[-1] > last, "the process goes on")
+        numbers = self.numbers()
+        self.assertEqual(numbers, list(range(1, len(numbers) + 1)))
+
+    def test_parent_child_threads_and_a_pipe(self):
+        pid = self.dumped(FAMILY)
+        self.succeeds(self.restore())
+        self.goes_on()
+        numbers = self.numbers()
+        self.assertEqual(numbers, list(range(1, len(numbers) + 1)))
+        self.assertEqual(self.out.read_text().splitlines()[-1].split()[1], "8")
+        children = children_of(pid)
+        self.assertEqual(len(children), 1)
+        self.restored += children
+
+    def test_left_running_and_sealed_all_the_same(self):
+        child = self.start(COUNTER)
+        self.succeeds(self.dump(child, "--leave-running"))
+        self.goes_on()
+        child.kill()
+        child.wait()
+        self.out.write_text("")
+        self.b.run("host", "trust", self.a.record(), "--as", "origin")
+        self.succeeds(self.restore())
+        self.goes_on()
+
+    def test_in_the_foreground_signals_and_the_end_are_passed_on(self):
+        self.dumped(ENDS_WITH_7)
+        pidfile = self.folder / "pid"
+        command = [support.program(), "--state", self.b.state, "restore", "--pidfile", pidfile, self.sealed_file]
+        with subprocess.Popen(command, env=support.ENVIRONMENT, stderr=subprocess.DEVNULL) as foreground:
+            self.addCleanup(foreground.kill)
+            # It is there once signals are passed on.
+            wait_until(lambda: pidfile.exists() and pidfile.read_text(), "the process is restored")
+            foreground.send_signal(signal.SIGUSR1)
+            self.assertEqual(foreground.wait(timeout=20), 7)
+
+
+class RefusedRestores(ProcessCase):
+    def test_the_marker_is_not_in_the_file(self):
+        self.dumped()
+        content = self.sealed_file.read_bytes()
+        for text in (MARKER, b"pages-1.img", b"inventory"):
+            self.assertNotIn(text, content)
+
+    def test_another_host_a_flipped_byte_a_stranger_and_a_changed_pcr(self):
+        pid = self.dumped()
+        self.refused_restore(pid, 9, host=self.a)
+        damaged = self.folder / "damaged.cks"
+        content = bytearray(self.sealed_file.read_bytes())
+        content[len(content) // 2] ^= 1
+        damaged.write_bytes(content)
+        self.refused_restore(pid, 5, file=damaged)
+        self.succeeds(self.b.run("host", "trust", "--remove", "host-a", "--as", "origin"))
+        self.refused_restore(pid, 4)
+        self.succeeds(self.b.run("host", "trust", self.a.record(), "--as", "origin"))
+        self.b.extend(7, "another state")
+        self.refused_restore(pid, 3)
+
+    def test_what_was_not_dumped(self):
+        sealed = self.sealed(b"some content")
+        self.refused(self.b.run("restore", sealed), 2, "dump")
+
+
+class RefusedDumps(ProcessCase):
+    def lives(self, child, done, code, *words):
+        self.refused(done, code, *words)
+        self.assertFalse(self.sealed_file.exists())
+        self.assertIsNone(child.poll())
+        self.goes_on()
+
+    def test_options_that_go_round_the_sealing(self):
+        child = self.start(COUNTER)
+        for option in ("--page-server", "--page-s", "--lazy-pages", "-D/tmp", "-jD/tmp", "--stream", "--config=/x",
+                       "--external=--config=/x", "--prev-images-dir=..", "--action-script=/bin/true", "word"):
+            self.lives(child, self.dump(child, "--", option), 2)
+
+    def test_processes_that_cannot_be(self):
+        child = self.start(COUNTER)
+        self.refused(self.a.run("dump", "-t", 4194304, "-o", self.sealed_file, "--to", self.b.record()), 2)
+        self.lives(child, self.a.run("dump", "-t", child.pid, "-o", "-", "--to", self.b.record()), 2)
+
+    def test_a_criu_that_is_not_there_or_fails(self):
+        child = self.start(COUNTER)
+        self.lives(child, self.dump(child, "--criu", self.folder / "none"), 8, "CRIU")
+        self.lives(child, self.dump(child, "--criu", "/bin/false"), 1, "CRIU")
+
+    def test_a_full_disk(self):
+        child = self.start(COUNTER)
+        disk = self.folder / "disk"
+        disk.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
+        self.addCleanup(subprocess.run, ["umount", disk], check=True)
+        self.lives(child, self.dump(child, file=disk / "x.cks"), 1, "space")
+        self.assertEqual(list(disk.iterdir()), [])
+
+    def test_a_stalled_run_is_given_up(self):
+        child = self.start(COUNTER)
+        stalled = self.write("stalled", b"#!/bin/sh\nexec sleep 600\n")
+        stalled.chmod(0o755)
+        self.lives(child, self.dump(child, "--criu", stalled, "--stall", "1"), 1, "Nothing moved")
+
+    def test_killed_in_the_middle(self):
+        child = self.start(COUNTER)
+        stopped = self.write("criu", b"#!/bin/sh\nkill -STOP $PPID\nexec " + os.environ["CRIU"].encode() + b' "$@"\n')
+        stopped.chmod(0o755)
+        command = [support.program(), "--state", self.a.state, "dump", "-t", str(child.pid), "-o", self.sealed_file,
+                   "--to", self.b.record(), "--criu", stopped]
+        with subprocess.Popen(command, env=support.ENVIRONMENT, stderr=subprocess.DEVNULL) as dump:
+            wait_until(lambda: "T (stopped)" in pathlib.Path(f"/proc/{dump.pid}/status").read_text(), "it stops")
+            dump.kill()
+        self.assertFalse(self.sealed_file.exists())
+        self.assertIsNone(child.poll())
+        self.goes_on()
+
+
+if __name__ == "__main__":
+    support.main()
