@@ -9,6 +9,7 @@
 #include "criu/capture.h"
 #include "criu/sealed_images.h"
 #include "criu/stream_listener.h"
+#include "sealing/report.h"
 #include "sealing/sandbox.h"
 
 namespace ckptseal {
@@ -28,15 +29,9 @@ Result<HelperReport> seal_stream(const DumpJob& job, int listener, HelperChannel
                   capture(connection.get(), control_of(channel, 0), sink));
   CKPTSEAL_TRY(writer.finish([&](const Digest& digest) { return channel.sign(digest); }));
 
-  HelperReport report;
-  const ImmutablePart& immutable = writer.immutable();
-  report.set_checkpoint_id(immutable.id.data(), immutable.id.size());
-  report.set_suite(std::string(suite_word(immutable.suite)));
-  report.set_exclusive(is_exclusive(immutable.suite));
-  report.set_content(std::string(content_word(immutable.content)));
+  HelperReport report = report_written(writer);
   report.set_image_count(captured.images);
   report.set_content_bytes(captured.bytes);
-  report.set_file_size(writer.bytes_written());
   return report;
 }
 

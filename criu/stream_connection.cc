@@ -81,8 +81,9 @@ Bytes build_stream_reply(bool exists) {
   proto::StreamReply reply;
   reply.set_exists(exists);
   const std::string body = reply.SerializeAsString();
-  Bytes out = {static_cast<std::uint8_t>(body.size()), 0, 0, 0};
-  out.insert(out.end(), body.begin(), body.end());
+  Bytes out(4 + body.size());
+  out[0] = static_cast<std::uint8_t>(body.size());
+  std::copy(body.begin(), body.end(), out.begin() + 4);
   return out;
 }
 

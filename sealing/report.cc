@@ -54,6 +54,17 @@ std::string with_size(ByteView bytes) {
 
 }  // namespace
 
+HelperReport report_written(const FileWriter& writer) {
+  HelperReport report;
+  const ImmutablePart& immutable = writer.immutable();
+  report.set_checkpoint_id(immutable.id.data(), immutable.id.size());
+  report.set_suite(std::string(suite_word(immutable.suite)));
+  report.set_exclusive(is_exclusive(immutable.suite));
+  report.set_content(std::string(content_word(immutable.content)));
+  report.set_file_size(writer.bytes_written());
+  return report;
+}
+
 HelperReport report_file(const SealedFile& file) {
   HelperReport report;
   const ImmutablePart& immutable = file.immutable();

@@ -3,11 +3,14 @@
 // What the helper tells its parent about a sealed checkpoint.
 #pragma once
 
+#include "sealing/file_writer.h"
 #include "sealing/helper.h"
 #include "sealing/unlocked_file.h"
 
 namespace ckptseal {
 
+// Of a file that was written to its end; the caller adds what went in.
+HelperReport report_written(const FileWriter& writer);
 // Sizes, origin and slots.
 HelperReport report_file(const SealedFile& file);
 void report_images(const UnlockedFile& file, HelperReport& report);

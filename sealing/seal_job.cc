@@ -3,6 +3,7 @@
 // Sealing in the helper: one stream of content becomes the one image of the file.
 #include "base/fd.h"
 #include "sealing/jobs.h"
+#include "sealing/report.h"
 #include "sealing/sandbox.h"
 
 #include <unistd.h>
@@ -47,14 +48,8 @@ Result<HelperReport> seal(const SealJob& job, HelperChannel& channel) {
   CKPTSEAL_TRY(image.finish());
   CKPTSEAL_TRY(writer.finish([&](const Digest& digest) { return channel.sign(digest); }));
 
-  HelperReport report;
-  const ImmutablePart& immutable = writer.immutable();
-  report.set_checkpoint_id(immutable.id.data(), immutable.id.size());
-  report.set_suite(std::string(suite_word(immutable.suite)));
-  report.set_exclusive(is_exclusive(immutable.suite));
-  report.set_content(std::string(content_word(immutable.content)));
+  HelperReport report = report_written(writer);
   report.set_content_bytes(total);
-  report.set_file_size(writer.bytes_written());
   return report;
 }
 
