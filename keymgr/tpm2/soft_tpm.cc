@@ -5,12 +5,14 @@
 #include "keymgr/tpm2/soft_tpm.h"
 
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
+#include <thread>
 #include <utility>
 
 #include "base/output_file.h"
@@ -134,6 +136,27 @@ Status wait_until_up(Child& child, const std::string& tcti, const std::string& f
   }
 }
 
+// The swtpm of a command that was killed ends a moment after it, and takes its socket's name along.
+// So each inherits this lock, and the next waits for it.
+Result<UniqueFd> wait_for_earlier(const std::string& root) {
+  const std::string path = root + "/running";
+  UniqueFd lock(open(path.c_str(), O_RDWR | O_CREAT, 0600));  // swtpm inherits it
+  if (!lock.valid()) return system_error(fmt::format("Cannot open {}", path), errno);
+  const auto end = std::chrono::steady_clock::now() + start_patience;
+  while (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR) {
+      return system_error(fmt::format("Cannot lock {}", path), errno);
+    }
+    if (std::chrono::steady_clock::now() > end) {
+      return Error{Code::unavailable,
+                   fmt::format("An earlier swtpm still runs on {}: end it, or try again.", root),
+                   0};
+    }
+    std::this_thread::sleep_for(start_step);
+  }
+  return lock;
+}
+
 }  // namespace
 
 bool SoftTpm::exists(const std::string& folder) {
@@ -183,6 +206,7 @@ Result<SoftTpm> SoftTpm::start(const std::string& folder) {
         ENOENT};
   }
   const std::string socket = socket_path(root);
+  CKPTSEAL_ASSIGN(const UniqueFd lock, wait_for_earlier(root));
   std::error_code error;
   fs::remove(socket, error);  // of one that was killed; the lock says that none runs
   fs::remove(socket + ".ctrl", error);

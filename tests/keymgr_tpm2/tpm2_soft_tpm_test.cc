@@ -4,8 +4,11 @@
 // running, and many programs take turns at it.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
+#include <thread>
 
 #include "keymgr/tpm2/esys_tpm.h"
 #include "keymgr/tpm2/soft_tpm.h"
@@ -57,6 +60,35 @@ TEST_F(SoftTpmTest, PcrsLastFromStopToStartAndNotThroughAPowerCut) {
   }
   const SoftTpm tpm = SoftTpm::start(tpm_folder()).value();
   EXPECT_TRUE(all_zero(pcr_8(tpm)));
+}
+
+// A swtpm that is stopped outlives its command for as long as that takes.
+TEST_F(SoftTpmTest, TheNextWaitsForTheOneOfACommandThatWasKilled) {
+  Pipe pipe = std::move(make_pipe()).value();
+  Child command = Child::fork([&] {
+                    const SoftTpm tpm = SoftTpm::start(tpm_folder()).value();
+                    const pid_t pid = tpm.pid();
+                    (void)write(pipe.write_end.get(), &pid, sizeof pid);
+                    return pause();
+                  }).value();
+  pid_t earlier = -1;
+  ASSERT_EQ(read(pipe.read_end.get(), &earlier, sizeof earlier), ssize_t{sizeof earlier});
+  ASSERT_EQ(kill(earlier, SIGSTOP), 0);
+  command.signal(SIGKILL);
+  ASSERT_TRUE(command.wait().ok());
+  std::atomic<bool> has_started = false;
+  std::atomic<bool> waited = false;
+  std::thread later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    waited = !has_started;
+    kill(earlier, SIGCONT);
+  });
+  const Result<SoftTpm> started = SoftTpm::start(tpm_folder());
+  has_started = true;
+  later.join();
+  ASSERT_TRUE(started.ok()) << started.error().message;
+  EXPECT_TRUE(waited);
+  EXPECT_TRUE(all_zero(pcr_8(started.value())));
 }
 
 TEST_F(SoftTpmTest, CreateDoesNotReplace) {
