@@ -37,13 +37,20 @@ Result<Outcome> restore_process(const Globals& globals, const RestoreVerbOptions
                  0};
   }
   job.read = reading->job();
+  // What cannot be written is found out while nothing runs yet.
+  std::optional<OutputFile> pidfile;
+  if (!options.pidfile.empty()) {
+    CKPTSEAL_ASSIGN(OutputFile file,
+                    OutputFile::create(options.pidfile, 0644, OutputFile::Replace::allowed));
+    pidfile.emplace(std::move(file));
+  }
   Result<Restored> restored = restore(job, reading->events(console));
   if (!restored.ok()) return with_subject(reading->name(), std::move(restored).error());
   const pid_t task = restored.value().first_task;
   if (!options.detach) CKPTSEAL_TRY(hold_signals());
-  if (!options.pidfile.empty()) {
-    CKPTSEAL_TRY(write_file(options.pidfile, as_bytes(fmt::format("{}\n", task)), 0644,
-                            OutputFile::Replace::allowed));
+  if (pidfile) {
+    CKPTSEAL_TRY(write_full(pidfile->fd(), as_bytes(fmt::format("{}\n", task))));
+    CKPTSEAL_TRY(pidfile->commit());
   }
   Outcome outcome;
   outcome.json = describe_file(restored.value().report);

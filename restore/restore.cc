@@ -70,7 +70,12 @@ Result<Restored> restore(const RestoreJob& job, const HelperEvents& events) {
     return Status();
   };
   all.outside_fd = criu->event_fd();
-  all.outside = [&] { return criu->event(); };
+  all.outside = [&] {
+    Result<bool> asked = criu->event();
+    // CRIU goes before the helper does, whose end closes the pipes.
+    if (!asked.ok()) criu->end(std::chrono::milliseconds(0));
+    return asked;
+  };
   all.progress = [&](std::uint64_t done, std::uint64_t total) {
     criu->alive();
     if (events.progress) events.progress(done, total);

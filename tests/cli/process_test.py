@@ -202,6 +202,14 @@ class RefusedRestores(ProcessCase):
         self.b.extend(7, "another state")
         self.refused_restore(pid, 3)
 
+    def test_a_stalled_run_and_a_pidfile_that_cannot_be(self):
+        pid = self.dumped()
+        stalled = self.write("stalled", b"#!/bin/sh\nexec sleep 600\n")
+        stalled.chmod(0o755)
+        self.refused(self.restore("--criu", stalled, "--stall", "1"), 1, "Nothing moved")
+        self.refused(self.b.run("restore", "-d", "--pidfile", self.folder / "none" / "pid", self.sealed_file), 1)
+        self.assertFalse(alive(pid))
+
     def test_what_was_not_dumped(self):
         sealed = self.sealed(b"some content")
         self.refused(self.b.run("restore", sealed), 2, "dump")
