@@ -200,13 +200,17 @@ void CriuRun::kill_descendants() const {
   }
 }
 
+// The first error is the cause, those after it follow from it.
 std::string CriuRun::first_error() const {
   std::ifstream log(fmt::format("{}/{}", work_, log_name));
   std::string out;
   for (std::string line; out.empty() && std::getline(log, line);) {
     const std::size_t at = line.find("Error (");
     const std::size_t text = at == std::string::npos ? at : line.find("): ", at);
-    if (text != std::string::npos) out = line.substr(text + 3);
+    if (text == std::string::npos) continue;
+    out = line.substr(text + 3);
+    // CRIU goes on after this one.
+    if (out.starts_with("rlimit: Can't setup")) out.clear();
   }
   // It may quote names of files.
   for (char& c : out) {

@@ -14,12 +14,14 @@ namespace ckptseal {
 
 Result<UniqueFd> accept_stream(int listener, HelperChannel& channel) {
   for (;;) {
-    // The parent that goes, or has no CRIU any more, ends this process.
-    pollfd watched[] = {{listener, POLLIN, 0}, {channel.fd(), 0, 0}};
+    pollfd watched[] = {{listener, POLLIN, 0}, {channel.fd(), POLLIN, 0}};
     if (poll(watched, 2, -1) < 0 && errno != EINTR) {
       return system_error("Cannot wait for CRIU", errno);
     }
-    if (watched[1].revents != 0) return Error{Code::failed, "The parent is gone.", 0};
+    if (watched[1].revents != 0) {
+      CKPTSEAL_ASSIGN(const bool finish, channel.finish_asked());
+      if (finish) return Error{Code::failed, "CRIU ended without a stream of images.", 0};
+    }
     UniqueFd out(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!out.valid()) continue;
     CKPTSEAL_TRY(check_stream_peer(out.get()));

@@ -72,7 +72,7 @@ build_and_test() {
     shift 2
     echo "== $preset: build"
     # Debian's own python3 has the Python packages that were installed above; another one in PATH may not.
-    cmake --preset "$preset" -DPython3_EXECUTABLE=/usr/bin/python3 || stop "the preset $preset cannot be configured; the lines above say why."
+    cmake --preset "$preset" -DBUILD_TESTING=ON -DPython3_EXECUTABLE=/usr/bin/python3 || stop "the preset $preset cannot be configured; the lines above say why."
     cmake --build --preset "$preset" --target "$target" -j "$jobs" || stop "the preset $preset does not build; the lines above say why."
     echo "== $preset: tests"
     local status=0

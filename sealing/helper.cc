@@ -21,6 +21,7 @@ namespace ckptseal {
 namespace {
 
 constexpr std::uint32_t largest_message = 16 << 20;
+constexpr int last_words_ms = 5000;  // of a helper whose other end failed
 
 Status send_frame(int socket, const std::string& body) {
   ByteWriter frame;
@@ -138,6 +139,7 @@ Result<bool> HelperChannel::finish_asked() {
   CKPTSEAL_ASSIGN(const std::optional<Bytes> frame, receive_frame(socket_));
   proto::ToHelper message;
   if (!frame || !parse(message, *frame)) return Error{Code::failed, "The parent is gone.", 0};
+  if (message.has_failure()) return to_error(message.failure());
   return message.has_finish();
 }
 
@@ -215,67 +217,106 @@ Status answer_with(int socket, const std::function<Status()>& event) {
   return send_frame(socket, answer.SerializeAsString());
 }
 
-// Until the helper says something or is gone; passes on what the outside asks meanwhile.
-Status wait_for_helper(int socket, const HelperEvents& events, bool& outside_done) {
-  while (events.outside && !outside_done) {
-    pollfd watched[] = {{socket, POLLIN, 0}, {events.outside_fd, POLLIN, 0}};
-    if (poll(watched, 2, -1) < 0) {
-      if (errno == EINTR) continue;
-      return system_error("Cannot wait for the helper", errno);
-    }
-    if (watched[0].revents != 0) break;
-    CKPTSEAL_ASSIGN(outside_done, events.outside());
-    if (!outside_done) continue;
-    proto::ToHelper message;
+// The parent's side of the talk with one helper.
+class HelperTalk {
+ public:
+  HelperTalk(int socket, const HelperEvents& events) : socket_(socket), events_(events) {}
+
+  // The helper's last message, or nullopt when it died before it could send one.
+  Result<std::optional<HelperReport>> run();
+
+ private:
+  Status wait_for_helper();
+  Status tell_outside(const Result<bool>& asked);
+  Status take(const proto::FromHelper& message);
+  Error failure_of(const proto::Failure& failure) const;
+
+  int socket_;
+  const HelperEvents& events_;
+  bool outside_done_ = false;
+  std::optional<Error> outside_failed_;
+};
+
+// The helper may have failed first, and the outside because of that: what it says then is the
+// cause. So it is told, and gets a while to answer.
+Status HelperTalk::tell_outside(const Result<bool>& asked) {
+  proto::ToHelper message;
+  if (asked.ok()) {
+    outside_done_ = asked.value();
+    if (!outside_done_) return {};
     message.set_finish(true);
-    // A helper that is gone is found out by reading.
-    (void)send_frame(socket, message.SerializeAsString());
+  } else {
+    outside_done_ = true;
+    outside_failed_ = asked.error();
+    set_failure(*message.mutable_failure(), asked.error());
+  }
+  // A helper that is gone is found out by reading.
+  (void)send_frame(socket_, message.SerializeAsString());
+  return {};
+}
+
+// Until the helper says something or is gone; passes on what the outside says meanwhile.
+Status HelperTalk::wait_for_helper() {
+  for (;;) {
+    const bool listening = events_.outside && !outside_done_;
+    pollfd watched[] = {{socket_, POLLIN, 0}, {listening ? events_.outside_fd : -1, POLLIN, 0}};
+    const int ready = poll(watched, 2, outside_failed_ ? last_words_ms : -1);
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready < 0) return system_error("Cannot wait for the helper", errno);
+    if (ready == 0) return *outside_failed_;
+    if (watched[0].revents != 0) return {};
+    CKPTSEAL_TRY(tell_outside(events_.outside()));
+  }
+}
+
+Error HelperTalk::failure_of(const proto::Failure& failure) const {
+  Error error = to_error(failure);
+  // That the other end went away is what the outside says better.
+  return outside_failed_ && error.cause == ECONNRESET ? *outside_failed_ : error;
+}
+
+Status HelperTalk::take(const proto::FromHelper& message) {
+  switch (message.kind_case()) {
+    case proto::FromHelper::kProgress:
+      if (events_.progress) events_.progress(message.progress().done(), message.progress().total());
+      return {};
+    case proto::FromHelper::kSignDigest:
+      return answer_sign_request(socket_, message.sign_digest(), events_);
+    case proto::FromHelper::kWarning:
+      if (events_.warning) events_.warning(message.warning());
+      return {};
+    case proto::FromHelper::kTpmDone:
+      if (events_.tpm_done) events_.tpm_done();
+      return {};
+    case proto::FromHelper::kInputEnded:
+      return answer_with(socket_, events_.input_ended);
+    case proto::FromHelper::kStartPeer:
+      return answer_with(socket_, events_.start_peer);
+    case proto::FromHelper::kStopReader:
+      // The outside ends with it, and that is not the failure that counts.
+      outside_done_ = true;
+      return answer_with(socket_, events_.stop_reader);
+    case proto::FromHelper::kFailure:
+      return failure_of(message.failure());
+    case proto::FromHelper::kReport:
+    case proto::FromHelper::KIND_NOT_SET:
+      break;
   }
   return {};
 }
 
-// The helper's last message, or nullopt when it died before it could send one.
-Result<std::optional<HelperReport>> serve_helper(int socket, const HelperEvents& events) {
-  bool outside_done = false;
+Result<std::optional<HelperReport>> HelperTalk::run() {
   for (;;) {
-    CKPTSEAL_TRY(wait_for_helper(socket, events, outside_done));
-    CKPTSEAL_ASSIGN(const std::optional<Bytes> frame, receive_frame(socket));
+    CKPTSEAL_TRY(wait_for_helper());
+    CKPTSEAL_ASSIGN(const std::optional<Bytes> frame, receive_frame(socket_));
+    if (!frame && outside_failed_) return *outside_failed_;
     if (!frame) return std::optional<HelperReport>();
     proto::FromHelper message;
     if (!parse(message, *frame)) {
       return Error{Code::failed, "The helper sent a message that is none.", 0};
     }
-    switch (message.kind_case()) {
-      case proto::FromHelper::kProgress:
-        if (events.progress) events.progress(message.progress().done(), message.progress().total());
-        break;
-      case proto::FromHelper::kSignDigest:
-        CKPTSEAL_TRY(answer_sign_request(socket, message.sign_digest(), events));
-        break;
-      case proto::FromHelper::kWarning:
-        if (events.warning) events.warning(message.warning());
-        break;
-      case proto::FromHelper::kTpmDone:
-        if (events.tpm_done) events.tpm_done();
-        break;
-      case proto::FromHelper::kInputEnded:
-        CKPTSEAL_TRY(answer_with(socket, events.input_ended));
-        break;
-      case proto::FromHelper::kStartPeer:
-        CKPTSEAL_TRY(answer_with(socket, events.start_peer));
-        break;
-      case proto::FromHelper::kStopReader:
-        // The outside ends with it, and that is not the failure that counts.
-        outside_done = true;
-        CKPTSEAL_TRY(answer_with(socket, events.stop_reader));
-        break;
-      case proto::FromHelper::kReport:
-        return std::optional<HelperReport>(std::move(*message.mutable_report()));
-      case proto::FromHelper::kFailure:
-        return to_error(message.failure());
-      case proto::FromHelper::KIND_NOT_SET:
-        break;
-    }
+    if (message.has_report()) return std::optional<HelperReport>(message.report());
+    CKPTSEAL_TRY(take(message));
   }
 }
 
@@ -293,7 +334,7 @@ Result<HelperReport> run_in_helper(std::span<const int> descriptors,
   CKPTSEAL_ASSIGN(Child helper,
                   Child::fork([&] { return helper_main(theirs.get(), descriptors, body); }));
   theirs.reset();
-  CKPTSEAL_ASSIGN(std::optional<HelperReport> report, serve_helper(ours.get(), events));
+  CKPTSEAL_ASSIGN(std::optional<HelperReport> report, HelperTalk(ours.get(), events).run());
   CKPTSEAL_ASSIGN(const ExitStatus status, helper.wait());
   if (report && status.success()) return *std::move(report);
   const std::string how =

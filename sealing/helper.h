@@ -37,7 +37,7 @@ class HelperChannel {
   Status stop_reader();
   // Where finish_asked() reads: to be polled.
   int fd() const { return socket_; }
-  // What the parent says by itself; HelperEvents::outside.
+  // What the parent says by itself, HelperEvents::outside; its error is the outside's.
   Result<bool> finish_asked();
   Status report(HelperReport report);
   Status fail(const Error& error);
@@ -60,7 +60,8 @@ struct HelperEvents {
   std::function<Status()> start_peer;
   std::function<Status()> stop_reader;
   // Called whenever `outside_fd` can be read, until it returns true: then the helper is told to
-  // finish. An error of it ends the helper. Not called any more once stop_reader was.
+  // finish. An error of it is told to the helper, which ends with it unless it failed by itself
+  // first. Not called any more once stop_reader was.
   int outside_fd = -1;
   std::function<Result<bool>()> outside;
 };

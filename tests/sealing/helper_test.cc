@@ -264,16 +264,47 @@ TEST(HelperTest, TheOutsideCanTellItToFinish) {
   EXPECT_EQ(asked, 2) << "until it says so, and no more";
 }
 
-TEST(HelperTest, AnOutsideThatFailsEndsIt) {
-  Result<Pipe> pipe = make_pipe();
-  ASSERT_TRUE(pipe.ok());
-  pipe.value().write_end.reset();
+// Runs `body` beside an outside that fails at once.
+Result<HelperReport> run_beside_failure(const Body& body) {
+  CKPTSEAL_ASSIGN(Pipe pipe, make_pipe());
+  pipe.write_end.reset();
   HelperEvents events;
-  events.outside_fd = pipe.value().read_end.get();
+  events.outside_fd = pipe.read_end.get();
   events.outside = []() -> Result<bool> { return Error{Code::revoked, "CRIU ended.", 0}; };
-  const Result<HelperReport> report = run(wait_for_finish, events);
+  return run(body, events);
+}
+
+TEST(HelperTest, AnOutsideThatFailsEndsIt) {
+  const Result<HelperReport> report = run_beside_failure(wait_for_finish);
   ASSERT_FALSE(report.ok());
   EXPECT_EQ(report.error().code, Code::revoked);
+  EXPECT_EQ(report.error().message, "CRIU ended.");
+}
+
+TEST(HelperTest, AnOutsideThatFailsIsHeardOfASilentHelper) {
+  const Result<HelperReport> report =
+      run_beside_failure([](HelperChannel&) -> Result<HelperReport> {
+        pause();
+        return HelperReport();
+      });
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().message, "CRIU ended.");
+}
+
+// What the helper met first is why the outside failed; that its peer is gone is not.
+TEST(HelperTest, ItsOwnFailureCountsMoreThanThatOfTheOutside) {
+  const auto fails_with = [](std::uint32_t cause) {
+    return [cause](HelperChannel& channel) -> Result<HelperReport> {
+      (void)wait_for_finish(channel);
+      return Error{Code::failed, "The disk is full.", cause};
+    };
+  };
+  const Result<HelperReport> full = run_beside_failure(fails_with(ENOSPC));
+  ASSERT_FALSE(full.ok());
+  EXPECT_EQ(full.error().message, "The disk is full.");
+  const Result<HelperReport> gone = run_beside_failure(fails_with(ECONNRESET));
+  ASSERT_FALSE(gone.ok());
+  EXPECT_EQ(gone.error().message, "CRIU ended.");
 }
 
 TEST(HelperTest, ItsReadersAreStoppedBeforeItEnds) {
