@@ -43,11 +43,19 @@ if [[ ${1-} == --in-namespace ]]; then
         : >"$folder/dev/$device"
         mount --bind "/dev/$device" "$folder/dev/$device"
     done
-    mkdir "$folder/dev/shm" "$folder/dev/pts"
+    mkdir "$folder/dev/shm" "$folder/dev/pts" "$folder/dev/net"
+    if [[ -e /dev/net/tun ]]; then # CRIU opens it
+        : >"$folder/dev/net/tun"
+        mount --bind /dev/net/tun "$folder/dev/net/tun"
+    fi
     mount -t tmpfs -o mode=1777 tmpfs "$folder/dev/shm"
     mount -t devpts -o newinstance,ptmxmode=0666 devpts "$folder/dev/pts"
     ln -s pts/ptmx "$folder/dev/ptmx"
     ln -s /proc/self/fd "$folder/dev/fd"
+    for ((i = 0; i < 3; ++i)); do
+        names=(stdin stdout stderr)
+        ln -s "/proc/self/fd/$i" "$folder/dev/${names[i]}"
+    done
     mount -t tmpfs -o mode=1777 tmpfs "$folder/tmp"
     exec chroot "$folder" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 CI=true \
         ${http_proxy:+"http_proxy=$http_proxy"} ${https_proxy:+"https_proxy=$https_proxy"} \
@@ -103,6 +111,8 @@ if [[ ! -f $folder/$MARK ]]; then
 fi
 [[ $(<"$folder/$MARK") == "$suite" ]] || die "$folder holds Debian $(<"$folder/$MARK"), not $suite; name another folder."
 cp -L -- /etc/resolv.conf /etc/hosts "$folder/etc/"
+# A mirror that stands still is one for this machine's apt as well.
+apt-config dump | grep -E '^Acquire::Check-(Valid-Until|Date) ' >"$folder/etc/apt/apt.conf.d/90dates" || true
 
 # What a clone would have and what is not committed yet, without what was built here.
 clone=$folder/root/ckpt-seal
