@@ -74,6 +74,8 @@ choose_names() {
 }
 
 wanted=("${BUILD[@]}" "${TEST[@]}")
+# Only there is it built for; elsewhere the code does without.
+[[ $(dpkg --print-architecture 2>/dev/null) != amd64 ]] || wanted+=(libipsec-mb-dev)
 list=no
 while (($#)); do
     case $1 in

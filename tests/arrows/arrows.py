@@ -42,6 +42,7 @@ THIRD_PARTY = {
     "gmp.h": ("keymgr/tpm2/",),
     "gnutls/": ("base/",),
     "google/protobuf/": ANYWHERE,
+    "intel-ipsec-mb.h": ("base/",),
     "nettle/": ("keymgr/tpm2/",),
     "nlohmann/": ("cli/",),
     "seccomp.h": ("sealing/",),
