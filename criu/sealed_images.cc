@@ -24,6 +24,7 @@ class ReadImage : public ImageSource::Image {
     CKPTSEAL_ASSIGN(const MutableByteView chunk, reader_.next());
     return ByteView(chunk);
   }
+  void give_back() override { reader_.give_back(); }
 
  private:
   UnlockedFile::ImageReader reader_;
@@ -49,7 +50,7 @@ bool UnlockedFileSource::contains(const std::string& name) const {
 Result<std::unique_ptr<ImageSource::Image>> UnlockedFileSource::open(const std::string& name) {
   const ImageInfo* image = file_.find(name);
   if (image == nullptr) return Error{Code::failed, "There is no such image.", 0};
-  CKPTSEAL_ASSIGN(UnlockedFile::ImageReader reader, file_.read_image(*image));
+  CKPTSEAL_ASSIGN(UnlockedFile::ImageReader reader, file_.read_image(*image, &workers_));
   return std::unique_ptr<Image>(std::make_unique<ReadImage>(std::move(reader)));
 }
 

@@ -21,13 +21,15 @@ class FileWriterSink : public ImageSink {
 
 class UnlockedFileSource : public ImageSource {
  public:
-  explicit UnlockedFileSource(const UnlockedFile& file) : file_(file) {}
+  // Both outlive it.
+  UnlockedFileSource(const UnlockedFile& file, Workers& workers) : file_(file), workers_(workers) {}
   std::vector<std::string> names() const override;
   bool contains(const std::string& name) const override;
   Result<std::unique_ptr<Image>> open(const std::string& name) override;
 
  private:
   const UnlockedFile& file_;
+  Workers& workers_;
 };
 
 }  // namespace ckptseal

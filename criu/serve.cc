@@ -19,9 +19,15 @@ struct Sending {
   std::string name;
   UniqueFd pipe;
   std::unique_ptr<ImageSource::Image> image;
-  ByteView pending;  // verified, and still to be written
+  ByteView chunk;           // verified; empty: none is in memory
+  std::size_t written = 0;  // of the chunk
   bool begun = false;
+  std::uint64_t last_turn = 0;
 };
+
+// CRIU may leave many images half read, and each of them has a chunk. Beyond this, the chunk of
+// whoever has not been written to for longest is given up, and read again for its next turn.
+constexpr std::size_t most_bytes_held = std::size_t{24} << 20;
 
 class Server {
  public:
@@ -44,8 +50,11 @@ class Server {
  private:
   Status serve_until_finish();
   Status wait_and_work();
+  void close(Sending& sending);
   Status take_request();
   Result<bool> next_chunk(Sending& sending);
+  Status chunk_again(Sending& sending);
+  void make_room_for(const Sending& sending);
   Result<bool> send_some(Sending& sending);
   Status verify_rest();
   Status count_verified(std::size_t size);
@@ -56,6 +65,8 @@ class Server {
   ImageSource& source_;
   std::vector<Sending> sending_;
   std::set<std::string> read_through_;
+  std::size_t held_ = 0;  // bytes of chunks in memory
+  std::uint64_t turn_ = 0;
   std::uint64_t given_ = 0;
   std::uint64_t verified_ = 0;
   bool finishing_ = false;
@@ -80,11 +91,16 @@ Status Server::wait_and_work() {
   for (std::size_t i = 0; i < sending_.size(); ++i) {
     if (watched[i + 2].revents == 0) continue;
     CKPTSEAL_ASSIGN(const bool done, send_some(sending_[i]));
-    if (done) sending_[i].pipe.reset();
+    if (done) close(sending_[i]);
   }
   std::erase_if(sending_, [](const Sending& sending) { return !sending.pipe.valid(); });
   if (watched[1].revents != 0) CKPTSEAL_TRY(take_request());
   return {};
+}
+
+void Server::close(Sending& sending) {
+  held_ -= sending.chunk.size();
+  sending.pipe.reset();
 }
 
 Status Server::take_request() {
@@ -96,7 +112,7 @@ Status Server::take_request() {
   }
   if (arrival.kind != StreamArrival::Kind::image) return {};
   // First of all the pipe is kept: whatever fails from here on, it must not close.
-  sending_.push_back({std::move(arrival.name), std::move(arrival.pipe), nullptr, {}, false});
+  sending_.push_back({std::move(arrival.name), std::move(arrival.pipe), nullptr, {}, 0, false, 0});
   if (sending_.size() > most_open_when_served) {
     return Error{Code::failed,
                  fmt::format("CRIU asked for more than {} images at once; restore with a CRIU that "
@@ -110,32 +126,60 @@ Status Server::take_request() {
 
 // False at the end of the image.
 Result<bool> Server::next_chunk(Sending& sending) {
-  CKPTSEAL_ASSIGN(sending.pending, sending.image->next());
-  if (sending.pending.empty()) {
+  held_ -= sending.chunk.size();
+  CKPTSEAL_ASSIGN(sending.chunk, sending.image->next());
+  sending.written = 0;
+  if (sending.chunk.empty()) {
     read_through_.insert(sending.name);
     return false;
   }
-  CKPTSEAL_TRY(count_verified(sending.pending.size()));
+  make_room_for(sending);
+  CKPTSEAL_TRY(count_verified(sending.chunk.size()));
   return true;
+}
+
+// The chunk that was given up.
+Status Server::chunk_again(Sending& sending) {
+  CKPTSEAL_ASSIGN(sending.chunk, sending.image->next());
+  make_room_for(sending);
+  return {};
+}
+
+void Server::make_room_for(const Sending& sending) {
+  held_ += sending.chunk.size();
+  while (held_ > most_bytes_held) {
+    Sending* longest = nullptr;
+    for (Sending& other : sending_) {
+      if (&other == &sending || other.chunk.empty()) continue;
+      if (longest == nullptr || other.last_turn < longest->last_turn) longest = &other;
+    }
+    if (longest == nullptr) return;
+    held_ -= longest->chunk.size();
+    longest->chunk = {};
+    longest->image->give_back();
+  }
 }
 
 // True: the image needs its pipe no more. At most one chunk, so that all get their turn; the one
 // behind it is made ready at once, so that the end is seen with the last byte and not by CRIU's
 // closing.
 Result<bool> Server::send_some(Sending& sending) {
+  sending.last_turn = ++turn_;
   if (!sending.begun) {
     sending.begun = true;
     CKPTSEAL_ASSIGN(const bool more, next_chunk(sending));
     if (!more) return true;
   }
-  const ssize_t n = write(sending.pipe.get(), sending.pending.data(), sending.pending.size());
+  if (sending.chunk.empty()) CKPTSEAL_TRY(chunk_again(sending));
+  const ByteView pending = sending.chunk.subspan(sending.written);
+  const ssize_t n = write(sending.pipe.get(), pending.data(), pending.size());
   if (n < 0 && (errno == EINTR || errno == EAGAIN)) return false;
   // CRIU has closed it early. What it did not read is verified at the end.
   if (n < 0 && errno == EPIPE) return true;
   if (n < 0) return system_error(fmt::format("Cannot write the image {}", sending.name), errno);
-  sending.pending = sending.pending.subspan(static_cast<std::size_t>(n));
+  sending.written += static_cast<std::size_t>(n);
   given_ += static_cast<std::uint64_t>(n);
-  if (!sending.pending.empty()) return false;
+  if (sending.written < sending.chunk.size()) return false;
   CKPTSEAL_ASSIGN(const bool more, next_chunk(sending));
   return !more;
 }

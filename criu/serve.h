@@ -24,6 +24,8 @@ class ImageSource {
     // The next bytes, verified; empty at the end, when all of the image was. Valid until the next
     // call.
     virtual Result<ByteView> next() = 0;
+    // Gives up the memory of what next() has returned last; the same comes again, verified anew.
+    virtual void give_back() = 0;
   };
 
   virtual ~ImageSource() = default;

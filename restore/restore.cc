@@ -22,8 +22,9 @@ Error after_criu(Error error, HelperChannel& channel) {
   return error;
 }
 
-Status serve_images(const UnlockedFile& unlocked, int connection, HelperChannel& channel) {
-  UnlockedFileSource source(unlocked);
+Status serve_images(const UnlockedFile& unlocked, Workers& workers, int connection,
+                    HelperChannel& channel) {
+  UnlockedFileSource source(unlocked, workers);
   const ServeOutcome outcome =
       serve(connection, control_of(channel, unlocked.content_bytes()), source);
   if (!outcome.status.ok()) return after_criu(outcome.status.error(), channel);
@@ -49,12 +50,13 @@ Result<HelperReport> serve_file(const RestoreJob& job, int listener, HelperChann
   CKPTSEAL_TRY(channel.tpm_done());
   CKPTSEAL_TRY(channel.start_peer());
   CKPTSEAL_ASSIGN(const UniqueFd connection, accept_stream(listener, channel));
+  Workers workers(Workers::usual_count());
   CKPTSEAL_TRY(enter_sandbox());
   const Result<UnlockedFile> unlocked = UnlockedFile::open(file, slot, read.origins);
   if (!unlocked.ok()) return after_criu(unlocked.error(), channel);
   report.set_opened_slot(static_cast<std::uint32_t>(slot.index));
   report_images(unlocked.value(), report);
-  CKPTSEAL_TRY(serve_images(unlocked.value(), connection.get(), channel));
+  CKPTSEAL_TRY(serve_images(unlocked.value(), workers, connection.get(), channel));
   report.set_chunks_verified(true);
   return report;
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One chunk of one image: encrypted or decrypted in place, with its tag and digest. It keeps no
-// state between chunks, so chunks can be worked on in any order. docs/format.md, "Chunks".
+// state between chunks, so chunks can be worked on in any order and by several threads at once.
+// docs/format.md, "Chunks".
 #pragma once
+
+#include <memory>
 
 #include "sealing/file_keys.h"
 
@@ -26,6 +29,9 @@ Digest chunk_digest(ByteView ciphertext);
 class ImageCipher {
  public:
   static Result<ImageCipher> make(const FileKeys& keys, Suite suite, std::uint32_t image_number);
+  ImageCipher(ImageCipher&&) noexcept;
+  ImageCipher& operator=(ImageCipher&&) noexcept;
+  ~ImageCipher();
 
   // Plaintext to ciphertext, in place; tag and digest into `entry`.
   Status encrypt(std::uint64_t index, bool last, MutableByteView data, ChunkEntry& entry);
@@ -34,9 +40,10 @@ class ImageCipher {
   Status decrypt(std::uint64_t index, bool last, MutableByteView data, const ChunkEntry& entry);
 
  private:
-  ImageCipher(Aead aead, Suite suite) : aead_(std::move(aead)), suite_(suite) {}
+  class Ciphers;
+  ImageCipher(std::unique_ptr<Ciphers> ciphers, Suite suite);
 
-  Aead aead_;
+  std::unique_ptr<Ciphers> ciphers_;
   Suite suite_;
 };
 

@@ -12,6 +12,9 @@
 namespace ckptseal {
 namespace {
 
+// Enough that no worker waits for the one thread that reads and writes.
+constexpr std::size_t most_on_their_way = 8;
+
 Result<std::vector<Slot>> wrap_for_all(std::span<const std::unique_ptr<Recipient>> recipients,
                                        const Secret& data_key, const CheckpointId& id) {
   std::vector<Slot> slots;
@@ -55,6 +58,7 @@ Result<FileWriter> FileWriter::start(int output_fd, int spool_fd, const SealOpti
   writer.immutable_ = immutable;
   writer.immutable_bytes_ = std::move(immutable_bytes);
   for (const Slot& slot : slots) writer.slot_digests_.push_back(slot.digest());
+  writer.workers_ = std::make_unique<Workers>(Workers::usual_count());
   CKPTSEAL_TRY(writer.write(build_preamble(immutable.header_log2)));
   CKPTSEAL_TRY(writer.write(block));
   CKPTSEAL_TRY(writer.write(block));
@@ -76,6 +80,43 @@ Status FileWriter::write(ByteView bytes) {
   return {};
 }
 
+Bytes FileWriter::fresh_buffer() {
+  if (spare_buffers_.empty()) return Bytes(immutable_.chunk_size());
+  Bytes out = std::move(spare_buffers_.back());
+  spare_buffers_.pop_back();
+  return out;
+}
+
+Status FileWriter::submit(std::unique_ptr<Pending> chunk) {
+  chunk->job = workers_->start([work = chunk.get()] {
+    return work->cipher->encrypt(work->index, work->last,
+                                 MutableByteView(work->buffer).first(work->size), work->entry);
+  });
+  on_their_way_.push_back(std::move(chunk));
+  while (!on_their_way_.empty() && on_their_way_.front()->job->done()) CKPTSEAL_TRY(write_first());
+  return write_until(most_on_their_way);
+}
+
+Status FileWriter::write_first() {
+  const std::unique_ptr<Pending> chunk = std::move(on_their_way_.front());
+  on_their_way_.pop_front();
+  CKPTSEAL_TRY(chunk->job->wait());
+  chunk->entry.offset = chunk->size == 0 ? 0 : offset_;
+  CKPTSEAL_TRY(manifest_.add_chunk(chunk->image, chunk->entry));
+  const std::size_t padded = round_to_blocks(chunk->size);
+  const MutableByteView data = MutableByteView(chunk->buffer).first(padded);
+  std::fill(data.begin() + static_cast<std::ptrdiff_t>(chunk->size), data.end(), std::uint8_t{0});
+  CKPTSEAL_TRY(write(data));
+  spare_buffers_.push_back(std::move(chunk->buffer));
+  if (!chunk->last) return {};
+  return manifest_.end_image(chunk->image, std::move(chunk->name), chunk->length);
+}
+
+Status FileWriter::write_until(std::size_t most) {
+  while (on_their_way_.size() > most) CKPTSEAL_TRY(write_first());
+  return {};
+}
+
 Status FileWriter::copy_manifest() {
   Bytes page(page_size);
   for (std::uint64_t p = 0; p < manifest_.page_count(); ++p) {
@@ -87,6 +128,7 @@ Status FileWriter::copy_manifest() {
 }
 
 Status FileWriter::finish(const SignFunction& sign) {
+  CKPTSEAL_TRY(write_until(0));
   Trailer trailer;
   trailer.manifest_offset = offset_;
   CKPTSEAL_TRY(manifest_.finish(slot_digests_, offset_));
@@ -104,31 +146,32 @@ FileWriter::Image::Image(FileWriter& writer, std::string name, std::uint32_t num
     : writer_(writer),
       name_(std::move(name)),
       number_(number),
-      cipher_(std::move(cipher)),
-      buffer_(writer.immutable_.chunk_size()) {}
+      cipher_(std::make_shared<ImageCipher>(std::move(cipher))),
+      buffer_(writer.fresh_buffer()) {}
 
 Status FileWriter::Image::put(std::size_t size) {
   filled_ += size;
-  return filled_ == buffer_.size() ? seal_chunk(false) : Status();
+  return filled_ == buffer_.size() ? submit_chunk(false) : Status();
 }
 
-Status FileWriter::Image::finish() {
-  CKPTSEAL_TRY(seal_chunk(true));
-  const std::uint64_t length = (index_ - 1) * buffer_.size() + filled_;
-  return writer_.manifest_.end_image(number_, std::move(name_), length);
-}
+Status FileWriter::Image::finish() { return submit_chunk(true); }
 
-Status FileWriter::Image::seal_chunk(bool last) {
-  const MutableByteView data = MutableByteView(buffer_).first(filled_);
-  ChunkEntry entry;
-  entry.offset = filled_ == 0 ? 0 : writer_.offset_;
-  CKPTSEAL_TRY(cipher_.encrypt(index_, last, data, entry));
-  CKPTSEAL_TRY(writer_.manifest_.add_chunk(number_, entry));
-  CKPTSEAL_TRY(writer_.write(data));
-  const std::uint64_t padding = round_to_blocks(filled_) - filled_;
-  CKPTSEAL_TRY(writer_.write(Bytes(padding)));
+Status FileWriter::Image::submit_chunk(bool last) {
+  auto chunk = std::make_unique<Pending>();
+  chunk->cipher = cipher_;
+  chunk->image = number_;
+  chunk->index = index_;
+  chunk->last = last;
+  chunk->size = filled_;
+  if (last) {
+    chunk->name = std::move(name_);
+    chunk->length = index_ * buffer_.size() + filled_;
+  }
+  chunk->buffer = std::move(buffer_);
   ++index_;
-  if (!last) filled_ = 0;
+  filled_ = 0;
+  CKPTSEAL_TRY(writer_.submit(std::move(chunk)));
+  if (!last) buffer_ = writer_.fresh_buffer();
   return {};
 }
 

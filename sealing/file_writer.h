@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Writes a sealed checkpoint from front to end, to a file or a pipe alike. It makes the data key
-// and is, with the reader, the only code that sees it. docs/format.md, "Writing".
+// and is, with the reader, the only code that sees it. docs/format.md, "Writing". Chunks are
+// encrypted by other threads, several at a time; they are written in the order in which they came.
 //
 //   FileWriter::start(...)          data key, slots, preamble and header copies
 //   add_image(name), put(...)...    chunks
 //   finish(sign)                    manifest, signature, trailer
 #pragma once
 
+#include <deque>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <span>
 
+#include "base/workers.h"
+#include "sealing/chunk.h"
 #include "sealing/header.h"
 #include "sealing/manifest_writer.h"
 #include "sealing/trailer.h"
@@ -30,20 +36,34 @@ using SignFunction = std::function<Result<EcdsaSignature>(const Digest&)>;
 class FileWriter {
  public:
   // Both descriptors stay the caller's. `output_fd` is written in order and need not be seekable;
-  // `spool_fd` is an empty file for ciphertext.
+  // `spool_fd` is an empty file for ciphertext. All threads that it needs run when it returns.
   static Result<FileWriter> start(int output_fd, int spool_fd, const SealOptions& options,
                                   std::span<const std::unique_ptr<Recipient>> recipients);
 
   class Image;
   Result<Image> add_image(std::string name);
 
-  // `sign` is called once, not at all for an unsigned file.
+  // All images are finished. `sign` is called once, not at all for an unsigned file.
   Status finish(const SignFunction& sign);
 
   const ImmutablePart& immutable() const { return immutable_; }
   std::uint64_t bytes_written() const { return offset_; }
 
  private:
+  // A chunk on its way from an image to the file.
+  struct Pending {
+    std::shared_ptr<ImageCipher> cipher;
+    std::uint32_t image = 0;
+    std::uint64_t index = 0;
+    bool last = false;
+    Bytes buffer;  // of a whole chunk
+    std::size_t size = 0;
+    ChunkEntry entry;
+    std::string name;          // of the image, if this is its last chunk
+    std::uint64_t length = 0;  // the same
+    std::shared_ptr<Workers::Job> job;
+  };
+
   FileWriter(int output_fd, int spool_fd, FileKeys keys, ManifestWriter manifest)
       : output_fd_(output_fd),
         spool_fd_(spool_fd),
@@ -51,6 +71,10 @@ class FileWriter {
         manifest_(std::move(manifest)) {}
   Status write(ByteView bytes);
   Status copy_manifest();
+  Bytes fresh_buffer();
+  Status submit(std::unique_ptr<Pending> chunk);
+  Status write_first();
+  Status write_until(std::size_t most_on_their_way);
 
   int output_fd_;
   int spool_fd_;
@@ -61,6 +85,9 @@ class FileWriter {
   std::vector<Digest> slot_digests_;
   std::uint64_t offset_ = 0;
   std::uint32_t next_image_ = 0;
+  std::vector<Bytes> spare_buffers_;
+  std::deque<std::unique_ptr<Pending>> on_their_way_;
+  std::unique_ptr<Workers> workers_;  // goes first, for its tasks refer to the others
 };
 
 // One image being written. The caller fills space() and says how much it put there, so that content
@@ -74,12 +101,12 @@ class FileWriter::Image {
  private:
   friend class FileWriter;
   Image(FileWriter& writer, std::string name, std::uint32_t number, ImageCipher cipher);
-  Status seal_chunk(bool last);
+  Status submit_chunk(bool last);
 
   FileWriter& writer_;
   std::string name_;
   std::uint32_t number_;
-  ImageCipher cipher_;
+  std::shared_ptr<ImageCipher> cipher_;
   Bytes buffer_;
   std::size_t filled_ = 0;
   std::uint64_t index_ = 0;

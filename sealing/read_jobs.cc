@@ -41,10 +41,10 @@ Result<UnlockedFile> unlock(const SealedFile& file, const ReadJob& job, HelperRe
 
 // Gives every chunk of every image, verified, to `take`.
 template <typename Take>
-Status read_all(const UnlockedFile& unlocked, HelperChannel& channel, Take take) {
+Status read_all(const UnlockedFile& unlocked, Workers& workers, HelperChannel& channel, Take take) {
   std::uint64_t done = 0;
   for (const ImageInfo& image : unlocked.images()) {
-    CKPTSEAL_ASSIGN(auto reader, unlocked.read_image(image));
+    CKPTSEAL_ASSIGN(auto reader, unlocked.read_image(image, &workers));
     for (;;) {
       CKPTSEAL_ASSIGN(const MutableByteView chunk, reader.next());
       if (chunk.empty()) break;
@@ -82,12 +82,13 @@ Result<HelperReport> verify(const ReadJob& job, bool key_is_optional, HelperChan
     return Error{Code::integrity, "one of its header copies is damaged", 0};
   }
   if (!job.identities) return report;
+  Workers workers(Workers::usual_count());
   Result<UnlockedFile> unlocked = unlock(file, job, report, channel);
   if (!unlocked.ok()) {
     if (key_is_optional && unlocked.error().code == Code::no_slot) return report;
     return std::move(unlocked).error();
   }
-  CKPTSEAL_TRY(read_all(unlocked.value(), channel, [](ByteView) { return Status(); }));
+  CKPTSEAL_TRY(read_all(unlocked.value(), workers, channel, [](ByteView) { return Status(); }));
   report.set_chunks_verified(true);
   return report;
 }
@@ -105,9 +106,10 @@ Result<HelperReport> open(const ReadJob& job, Content expected, int output_fd,
   CKPTSEAL_ASSIGN(const SignatureState origin, file.verify_origin(job.origins, job.allow_unsigned));
   HelperReport report = report_file(file);
   report.set_signature_verified(origin == SignatureState::good);
+  Workers workers(Workers::usual_count());
   CKPTSEAL_ASSIGN(const UnlockedFile unlocked, unlock(file, job, report, channel));
-  CKPTSEAL_TRY(
-      read_all(unlocked, channel, [&](ByteView chunk) { return write_full(output_fd, chunk); }));
+  CKPTSEAL_TRY(read_all(unlocked, workers, channel,
+                        [&](ByteView chunk) { return write_full(output_fd, chunk); }));
   report.set_chunks_verified(true);
   return report;
 }

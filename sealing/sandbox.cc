@@ -127,7 +127,9 @@ int allow_pipe_settings(scmp_filter_ctx filter) {
                           argument(2, O_NONBLOCK));
 }
 
+// For all threads of the process.
 Status load_filter(const Filter& filter, int rule_error) {
+  if (rule_error == 0) rule_error = seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1);
   if (rule_error != 0) return sandbox_error("seccomp rule", -rule_error);
   const int error = seccomp_load(filter.get());
   if (error != 0) return sandbox_error("seccomp", -error);

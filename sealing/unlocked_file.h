@@ -5,11 +5,12 @@
 // docs/format.md, "Reading", 4 to 7.
 #pragma once
 
-#include <map>
+#include <deque>
 #include <memory>
 #include <string>
 #include <unordered_map>
 
+#include "base/workers.h"
 #include "sealing/manifest.h"
 #include "sealing/sealed_file.h"
 
@@ -49,7 +50,9 @@ class UnlockedFile {
   const SealedFile& file() const { return *file_; }
 
   class ImageReader;
-  Result<ImageReader> read_image(const ImageInfo& image) const;
+  // With `workers`, which must outlive the reader, chunks are read and verified ahead of next(), as
+  // far as all readers of this file together have memory for.
+  Result<ImageReader> read_image(const ImageInfo& image, Workers* workers = nullptr) const;
 
  private:
   struct ImageLocation {
@@ -73,26 +76,41 @@ class UnlockedFile {
   std::unordered_map<std::string, std::uint32_t> by_name_;
   std::vector<Digest> sealed_slots_;
   EndPage totals_;
+  mutable std::size_t read_ahead_ = 0;  // bytes
 };
 
 // Reads one image from its first chunk to its last.
 class UnlockedFile::ImageReader {
  public:
+  ImageReader(ImageReader&&) noexcept;
+  ImageReader& operator=(ImageReader&&) = delete;
+  ~ImageReader();
+
   // The next chunk's plaintext, at most one chunk size; empty at the end of the image. The view is
-  // valid until the next call.
+  // valid until the next call of anything here.
   Result<MutableByteView> next();
+  // Gives up the memory of the chunk that next() has returned; the same comes again.
+  void give_back();
 
  private:
   friend class UnlockedFile;
-  ImageReader(const UnlockedFile& file, const ImageInfo& image, ImageCipher cipher);
+  struct Piece;
+  ImageReader(const UnlockedFile& file, const ImageInfo& image, ImageCipher cipher,
+              Workers* workers);
   Result<ChunkEntry> entry_of(std::uint64_t index);
+  Result<std::unique_ptr<Piece>> begin(std::uint64_t index);
+  Status read_ahead();
+  void forget_ahead();
 
   const UnlockedFile& file_;
   const ImageInfo& image_;
-  ImageCipher cipher_;
+  std::unique_ptr<ImageCipher> cipher_;
+  Workers* workers_;
   ChunkPage page_;
-  Bytes buffer_;
-  std::uint64_t index_ = 0;
+  std::uint64_t index_ = 0;                   // of what next() returns
+  std::unique_ptr<Piece> current_;            // what it has returned
+  std::deque<std::unique_ptr<Piece>> ahead_;  // from index_ on
+  std::vector<Bytes> spare_;
 };
 
 }  // namespace ckptseal

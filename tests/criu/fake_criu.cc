@@ -216,21 +216,38 @@ class MemorySource::MemoryImage : public ImageSource::Image {
  public:
   MemoryImage(MemorySource& source, std::string name)
       : source_(source), name_(std::move(name)), rest_(source.images_.at(name_)) {}
+  ~MemoryImage() override { set_chunk({}); }
   Result<ByteView> next() override {
     if (name_ == source_.bad && index_ == source_.bad_chunk) {
       return Error{Code::integrity, "a chunk was altered", 0};
     }
     ++index_;
-    const ByteView chunk = rest_.first(std::min(rest_.size(), source_.chunk_));
-    rest_ = rest_.subspan(chunk.size());
-    if (chunk.empty()) ++source_.read_through[name_];
-    return chunk;
+    const ByteView next = rest_.first(std::min(rest_.size(), source_.chunk_));
+    rest_ = rest_.subspan(next.size());
+    if (next.empty()) ++source_.read_through[name_];
+    set_chunk(next);
+    return ByteView(chunk_);
+  }
+  void give_back() override {
+    rest_ = ByteView(rest_.data() - chunk_.size(), rest_.size() + chunk_.size());
+    --index_;
+    set_chunk({});
+    ++source_.given_back;
   }
 
  private:
+  // A copy, so that a view of what was given up is found out.
+  void set_chunk(ByteView bytes) {
+    source_.held -= chunk_.size();
+    chunk_ = Bytes(bytes.begin(), bytes.end());
+    source_.held += chunk_.size();
+    source_.most_held = std::max(source_.most_held, source_.held);
+  }
+
   MemorySource& source_;
   std::string name_;
   ByteView rest_;
+  Bytes chunk_;
   std::size_t index_ = 0;
 };
 

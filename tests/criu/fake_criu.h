@@ -102,6 +102,9 @@ class MemorySource : public ImageSource {
   std::string fail_open;
   std::map<std::string, int> opened;
   std::map<std::string, int> read_through;
+  std::size_t held = 0;  // bytes of chunks that it has lent
+  std::size_t most_held = 0;
+  int given_back = 0;
 
  private:
   class MemoryImage;

@@ -168,9 +168,10 @@ Restored restore_from(const Bytes& file, const std::function<int(FakeCriu&, Hook
         if (state != SignatureState::good) return Error{};
         CKPTSEAL_ASSIGN(const UnlockedSlot slot,
                         unlock_slot(sealed.header(), test::identities_for({"alice"})));
+        Workers workers(2);
         CKPTSEAL_TRY(enter_sandbox());
         CKPTSEAL_ASSIGN(const UnlockedFile unlocked, UnlockedFile::open(sealed, slot, {}));
-        UnlockedFileSource source(unlocked);
+        UnlockedFileSource source(unlocked, workers);
         const ServeOutcome outcome = serve(ends.streamer.get(), control_of(channel), source);
         if (!outcome.status.ok()) {
           CKPTSEAL_TRY(channel.stop_reader());

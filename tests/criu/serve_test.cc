@@ -291,6 +291,33 @@ TEST_F(ServeTest, AsManyAsAllowedAtOnceAreServed) {
   EXPECT_TRUE(finish().status.ok());
 }
 
+// docs/criu-stream.md, "Restore": a chunk for each of them would be 60 MiB.
+TEST_F(ServeTest, ManyHalfReadImagesDoNotFillTheMemory) {
+  constexpr std::size_t large = std::size_t{1} << 20;
+  constexpr int count = 60;
+  std::map<std::string, Bytes> images;
+  const auto name_of = [](int i) { return "pages-" + std::to_string(i) + ".img"; };
+  for (int i = 0; i < count; ++i) images[name_of(i)] = pattern(name_of(i), 2 * large + 5);
+  source = MemorySource(images, large);
+  start();
+  std::vector<UniqueFd> pipes;
+  for (int i = 0; i < count; ++i) {
+    pipes.push_back(criu.open_to_restore(name_of(i)));
+    // Its first byte says that its first chunk is in memory.
+    ASSERT_EQ(test::read_exactly(pipes.back().get(), 1), Bytes(1, images[name_of(i)][0]));
+  }
+  for (int i = 0; i < count; ++i) {
+    Bytes all(1, images[name_of(i)][0]);
+    const Bytes rest = test::read_to_end(pipes[static_cast<std::size_t>(i)].get());
+    all.insert(all.end(), rest.begin(), rest.end());
+    EXPECT_EQ(all, images[name_of(i)]) << i;
+  }
+  expect_good(finish());
+  EXPECT_GT(source.given_back, 0);
+  EXPECT_LE(source.most_held, std::size_t{26} << 20);
+  EXPECT_EQ(source.held, 0U);
+}
+
 TEST_F(ServeTest, NothingIsLeftOpenByTheServerItself) {
   const std::size_t before = test::open_descriptors();
   start();

@@ -30,7 +30,9 @@
 
 #include "base/crypto.h"
 #include "base/process.h"
+#include "base/workers.h"
 #include "sample.h"
+#include "sealing/chunk.h"
 
 namespace ckptseal {
 namespace {
@@ -232,6 +234,17 @@ int allowed_work(int input, int output, int positioned) {
   return 0;
 }
 
+// What the workers do with a chunk, and that memory comes and goes.
+int allowed_computation() {
+  Result<Secret> key = random_secret(32);
+  if (!key.ok()) return 1;
+  Result<Aead> aead = Aead::make(Cipher::aes_256_gcm, key.value());
+  if (!aead.ok()) return 2;
+  Bytes data(std::size_t{1} << 20, 7);
+  if (!aead.value().encrypt(Nonce{}, {}, data).ok()) return 3;
+  return chunk_digest(data) == Digest{} ? 4 : 0;
+}
+
 TEST(SandboxTest, WorkOnOpenDescriptorsGoesOn) {
   Result<Pipe> in = make_pipe();
   Result<Pipe> out = make_pipe();
@@ -248,6 +261,27 @@ TEST(SandboxTest, WorkOnOpenDescriptorsGoesOn) {
   Bytes text(5);
   EXPECT_EQ(read_full(out.value().read_end.get(), text).value(), 5U);
   EXPECT_EQ(as_text(text), "hello");
+}
+
+// Threads that are there before are in it, too, and their work goes on.
+TEST(SandboxTest, HoldsForOtherThreads) {
+  const auto in_a_thread = [](const std::function<int()>& body) {
+    return run([&] {
+      Workers workers(2);
+      if (!enter_both()) return setup_failed;
+      int result = setup_failed;
+      const auto job = workers.start([&] {
+        result = body();
+        return Status();
+      });
+      while (!job->done()) sched_yield();
+      return result;
+    });
+  };
+  const ExitStatus good = in_a_thread([] { return allowed_computation(); });
+  EXPECT_EQ(good.code, 0) << "signal " << good.signal;
+  const ExitStatus bad = in_a_thread([] { return open("/etc/hostname", O_RDONLY) < 0 ? 0 : 1; });
+  EXPECT_EQ(bad.signal, SIGSYS) << "exit code " << bad.code;
 }
 
 // docs/criu-stream.md, "Pipes".
