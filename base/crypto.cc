@@ -76,60 +76,6 @@ Result<Secret> hkdf_expand(const Secret& pseudorandom_key, ByteView info, std::s
   return out;
 }
 
-struct Aead::State {
-  State() = default;
-  ~State() {
-    if (handle != nullptr) gnutls_aead_cipher_deinit(handle);
-  }
-  State(const State&) = delete;
-  State& operator=(const State&) = delete;
-  gnutls_aead_cipher_hd_t handle = nullptr;
-};
-
-Aead::Aead(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Aead::Aead(Aead&&) noexcept = default;
-Aead& Aead::operator=(Aead&&) noexcept = default;
-Aead::~Aead() = default;
-
-Result<Aead> Aead::make(Cipher cipher, const Secret& key) {
-  // GnuTLS takes a key of 16 bytes for AES-256-GCM, and makes it AES-128-GCM.
-  if (key.size() != 32) return Error{Code::failed, "A key of the cipher has 32 bytes.", 0};
-  auto state = std::make_unique<State>();
-  const gnutls_datum_t key_datum = datum(key.view());
-  const auto algorithm =
-      cipher == Cipher::aes_256_gcm ? GNUTLS_CIPHER_AES_256_GCM : GNUTLS_CIPHER_CHACHA20_POLY1305;
-  const int code = gnutls_aead_cipher_init(&state->handle, algorithm, &key_datum);
-  if (code < 0) return gnutls_error("Cannot set up the cipher", code);
-  return Aead(std::move(state));
-}
-
-Result<Tag> Aead::encrypt(const Nonce& nonce, ByteView associated, MutableByteView data) {
-  const giovec_t associated_part = {const_cast<std::uint8_t*>(associated.data()),
-                                    associated.size()};
-  const giovec_t data_part = {data.data(), data.size()};
-  Tag tag{};
-  std::size_t tag_size = tag.size();
-  const int code = gnutls_aead_cipher_encryptv2(
-      state_->handle, nonce.data(), nonce.size(), &associated_part, associated.empty() ? 0 : 1,
-      &data_part, data.empty() ? 0 : 1, tag.data(), &tag_size);
-  if (code < 0) return gnutls_error("Cannot encrypt", code);
-  return tag;
-}
-
-Result<bool> Aead::decrypt(const Nonce& nonce, ByteView associated, MutableByteView data,
-                           const Tag& tag) {
-  const giovec_t associated_part = {const_cast<std::uint8_t*>(associated.data()),
-                                    associated.size()};
-  const giovec_t data_part = {data.data(), data.size()};
-  const int code = gnutls_aead_cipher_decryptv2(
-      state_->handle, nonce.data(), nonce.size(), &associated_part, associated.empty() ? 0 : 1,
-      &data_part, data.empty() ? 0 : 1, const_cast<std::uint8_t*>(tag.data()), tag.size());
-  if (code == 0) return true;
-  wipe(data);
-  if (code == GNUTLS_E_DECRYPTION_FAILED) return false;
-  return gnutls_error("Cannot decrypt", code);
-}
-
 Status fill_random(MutableByteView out) {
   const int code = gnutls_rnd(GNUTLS_RND_KEY, out.data(), out.size());
   if (code < 0) return gnutls_error("Cannot get random bytes", code);

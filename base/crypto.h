@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The cryptographic functions that ckpt-seal calls, all of them GnuTLS's: hashes, HKDF (RFC 5869),
-// AEAD with detached tags (NIST SP 800-38D, RFC 8439), random bytes, and ECDSA P-256 verification.
+// The cryptographic functions that ckpt-seal calls: hashes, HKDF (RFC 5869), AEAD with detached
+// tags (NIST SP 800-38D, RFC 8439), random bytes, and ECDSA P-256 verification. They are GnuTLS's,
+// but for AES-256-GCM on x86-64, which is libipsec-mb's.
 #pragma once
 
 #include <memory>
@@ -44,6 +45,8 @@ using Tag = ByteArray<16>;
 class Aead {
  public:
   static Result<Aead> make(Cipher cipher, const Secret& key);
+  // The same by GnuTLS on every processor; for tests to hold one against the other.
+  static Result<Aead> make_portable(Cipher cipher, const Secret& key);
   Aead(Aead&&) noexcept;
   Aead& operator=(Aead&&) noexcept;
   ~Aead();
@@ -55,7 +58,9 @@ class Aead {
                        const Tag& tag);
 
  private:
-  struct State;
+  class State;
+  class GnutlsState;
+  class IpsecMbState;
   explicit Aead(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

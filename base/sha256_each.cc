@@ -1,31 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One manager of libipsec-mb for each thread.
+// One job of libipsec-mb for each message, else GnuTLS.
 #include "base/sha256_each.h"
 
 #include <stdexcept>
 
 #include "base/crypto.h"
-
-#ifdef CKPTSEAL_IPSEC_MB
-#include <intel-ipsec-mb.h>
-#endif
+#include "base/ipsec_mb_internal.h"
 
 namespace ckptseal {
 namespace {
 
 #ifdef CKPTSEAL_IPSEC_MB
-
-using Manager = std::unique_ptr<IMB_MGR, void (*)(IMB_MGR*)>;
-
-// What cannot fail but for a broken library throws, as in base/crypto.cc.
-Manager make_manager() {
-  Manager manager(alloc_mb_mgr(0), free_mb_mgr);
-  if (!manager) throw std::bad_alloc();
-  init_mb_mgr_auto(manager.get(), nullptr);
-  if (imb_get_errno(manager.get()) != 0) throw std::runtime_error("libipsec-mb does not start");
-  return manager;
-}
 
 void submit(IMB_MGR& manager, ByteView message, Digest& digest) {
   IMB_JOB& job = *IMB_GET_NEXT_JOB(&manager);
@@ -39,21 +25,15 @@ void submit(IMB_MGR& manager, ByteView message, Digest& digest) {
   job.auth_tag_output = digest.data();
   job.auth_tag_output_len_in_bytes = digest.size();
   const IMB_JOB* done = IMB_SUBMIT_JOB(&manager);
+  // What cannot fail but for a broken library throws, as in base/crypto.cc.
   if (imb_get_errno(&manager) != 0 || (done != nullptr && done->status != IMB_STATUS_COMPLETED)) {
     throw std::runtime_error("libipsec-mb does not hash");
   }
 }
 
-#endif
-
-}  // namespace
-
-void sha256_each(std::span<const ByteView> messages, std::span<Digest> digests) {
-  if (messages.size() != digests.size()) throw std::logic_error("a digest for each message");
-#ifdef CKPTSEAL_IPSEC_MB
-  // Scratch memory of 200 KiB that takes half a millisecond to set up; it knows nothing between two
-  // calls.
-  thread_local const Manager manager = make_manager();
+bool in_lanes(std::span<const ByteView> messages, std::span<Digest> digests) {
+  IMB_MGR* manager = ipsec_mb();
+  if (manager == nullptr) return false;
   for (std::size_t i = 0; i < messages.size(); ++i) {
     // Which the library refuses.
     if (messages[i].empty()) {
@@ -62,10 +42,22 @@ void sha256_each(std::span<const ByteView> messages, std::span<Digest> digests) 
       submit(*manager, messages[i], digests[i]);
     }
   }
-  while (IMB_FLUSH_JOB(manager.get()) != nullptr) continue;
+  while (IMB_FLUSH_JOB(manager) != nullptr) continue;
+  return true;
+}
+
 #else
-  for (std::size_t i = 0; i < messages.size(); ++i) digests[i] = Sha256::of(messages[i]);
+
+bool in_lanes(std::span<const ByteView>, std::span<Digest>) { return false; }
+
 #endif
+
+}  // namespace
+
+void sha256_each(std::span<const ByteView> messages, std::span<Digest> digests) {
+  if (messages.size() != digests.size()) throw std::logic_error("a digest for each message");
+  if (in_lanes(messages, digests)) return;
+  for (std::size_t i = 0; i < messages.size(); ++i) digests[i] = Sha256::of(messages[i]);
 }
 
 }  // namespace ckptseal

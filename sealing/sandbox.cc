@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <grp.h>
+#include <malloc.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -203,6 +204,9 @@ Status harden_process(std::span<const int> keep) {
   CKPTSEAL_TRY(not_dumpable());
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return sandbox_error("privileges", errno);
   CKPTSEAL_TRY(close_others(keep));
+  // For a second arena malloc would count the processors, in a file of /sys that it cannot open
+  // later. Threads here ask for little.
+  mallopt(M_ARENA_MAX, 1);
   // Root locks everything that is and will be. Without root the keys alone are locked
   // (base/secret.h), for the usual limit of 8 MiB is too small for all of it; doctor says so.
   const rlimit no_limit = {RLIM_INFINITY, RLIM_INFINITY};

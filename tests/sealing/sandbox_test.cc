@@ -77,7 +77,7 @@ std::vector<Attempt> only_after_the_second_step() {
       {"Prctl", [] { prctl(PR_SET_DUMPABLE, 1); }},
       {"Setuid", [] { syscall(SYS_setuid, 0); }},
       {"Ioctl", [] { syscall(SYS_ioctl, 0, 0, 0); }},
-      {"Dup", [] { (void)dup(0); }},
+      {"Dup", [] { (void)!dup(0); }},
       {"FcntlDup", [] { (void)fcntl(-1, F_DUPFD_CLOEXEC, 10); }},
       {"FcntlAppend", [] { (void)fcntl(-1, F_SETFL, O_NONBLOCK | O_APPEND); }},
       {"FcntlAsync", [] { (void)fcntl(-1, F_SETFL, O_ASYNC); }},
