@@ -6,11 +6,12 @@ set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-Usage: install-deps.sh [--dev] [--list]
+Usage: install-deps.sh [--dev] [--bench] [--list]
 Installs the packages that are missing. When there are none it says so and changes nothing.
 
-  --dev   also what scripts/lint.sh needs: clang-format, clang-tidy, cppcheck, shellcheck
-  --list  print the packages, one a line, and install nothing
+  --dev    also what scripts/lint.sh needs: clang-format, clang-tidy, cppcheck, shellcheck
+  --bench  also what scripts/bench.sh compares with: age, gpg, openssl
+  --list   print the packages, one a line, and install nothing
 
 Example: scripts/install-deps.sh --dev
 TEXT
@@ -33,6 +34,7 @@ readonly TEST=(
     python3 python3-cryptography python3-argon2
 )
 readonly DEV=(clang-format clang-tidy cppcheck shellcheck)
+readonly BENCH=(age gnupg openssl)
 
 is_installed() {
     [[ $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
@@ -80,6 +82,7 @@ list=no
 while (($#)); do
     case $1 in
         --dev) wanted+=("${DEV[@]}") ;;
+        --bench) wanted+=("${BENCH[@]}") ;;
         --list) list=yes ;;
         --help | -h)
             usage
