@@ -76,8 +76,8 @@ def one(method, tools, mebibytes):
         victim.end()
     plaintext = method.plaintext()
     return {
-        "dump": {"seconds": dump.seconds, "frozen_seconds": frozen, "peak_bytes": dump.peak},
-        "restore": {"seconds": restore.seconds, "peak_bytes": restore.peak},
+        "dump": {"seconds": dump.seconds, "frozen_seconds": frozen, "cpu_seconds": dump.cpu, "peak_bytes": dump.peak},
+        "restore": {"seconds": restore.seconds, "cpu_seconds": restore.cpu, "peak_bytes": restore.peak},
         "bytes_left": left,
         "bytes_plaintext": measure.bytes_in(plaintext) if plaintext else 0,
     }

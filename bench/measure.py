@@ -4,6 +4,7 @@
 import ctypes
 import os
 import pathlib
+import resource
 import select
 import signal
 import struct
@@ -85,13 +86,23 @@ class PeakMemory(threading.Thread):
         return total
 
 
+def cpu_seconds():
+    """Of all children that were waited for, and theirs."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 class Measured:
-    """Wall time in seconds and peak memory in bytes of a command that succeeded."""
+    """Wall and processor time in seconds and peak memory in bytes of a command that succeeded.
+
+    Processor time is that of the command and what it waited for, CRIU included; of a restore that is not all, for much of it
+    is spent by the restored process. It depends less than wall time on what else the machine does.
+    """
 
     def __init__(self, command, names, environment, log, afterwards=lambda: None):
         """`afterwards` is part of the time."""
         with open(log, "wb") as out:
-            start = time.monotonic()
+            before, start = cpu_seconds(), time.monotonic()
             with subprocess.Popen(command, env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                   start_new_session=True) as process:
                 memory = PeakMemory(process.pid, names)
@@ -103,6 +114,7 @@ class Measured:
                     raise
                 finally:
                     memory.ended.set()
+                self.cpu = cpu_seconds() - before
                 afterwards()
             self.seconds = time.monotonic() - start
         memory.join()
