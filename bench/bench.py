@@ -37,7 +37,8 @@ def parse(arguments):
                         help="the table in Markdown; the raw figures go beside it, as FILE with .jsonl at its end")
     parser.add_argument("--folder", type=pathlib.Path, required=True, metavar="DIR", help="work below this folder")
     parser.add_argument("--ckpt-seal", type=pathlib.Path, required=True, metavar="PATH", help="the program")
-    parser.add_argument("--criu", default=os.environ.get("CRIU"), metavar="PATH", help="the CRIU (default: CRIU in the environment)")
+    parser.add_argument("--criu", default=os.environ.get("CRIU"), metavar="PATH",
+                        help="the CRIU (default: CRIU in the environment)")
     options = parser.parse_args(arguments)
     if options.size < 1 or options.runs < 1:
         parser.error("--size and --runs take a number from 1 on")
@@ -52,7 +53,8 @@ def check_room(options):
     need = options.size * 3 + 128
     free = shutil.disk_usage(options.folder).free // MIB
     if free < need - options.size:
-        raise measure.BenchError(f"{options.folder} has {free} MiB free and {need - options.size} are needed; choose a smaller --size.")
+        raise measure.BenchError(f"{options.folder} has {free} MiB free and {need - options.size} are needed; "
+                                 "choose a smaller --size.")
     for line in pathlib.Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
         if line.startswith("MemAvailable:") and int(line.split()[1]) // 1024 < need:
             raise measure.BenchError(f"{need} MiB of memory are needed and are not free; choose a smaller --size.")
@@ -113,8 +115,8 @@ def bench(options, folder):
         known = report.facts(chosen, tools, options.size, options.runs)
         known["Load at the start"] = f"{os.getloadavg()[0]:.2f}"
         if os.getloadavg()[0] > 0.25:
-            print("bench.py: warning: something else runs on this machine (load "
-                  f"{os.getloadavg()[0]:.2f}); the figures will be worth little.", file=sys.stderr)
+            print(f"bench.py: warning: this machine has just been busy (load {os.getloadavg()[0]:.2f}); if it still is, the "
+                  "figures are worth little.", file=sys.stderr)
         with open(raw, "w", encoding="utf-8") as out:
             def write(record):
                 out.write(json.dumps(record, sort_keys=True) + "\n")

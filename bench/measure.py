@@ -92,6 +92,19 @@ def cpu_seconds():
     return usage.ru_utime + usage.ru_stime
 
 
+def stop(process):
+    """Ends a command that leads a session: asked first, so that it can clean up."""
+    process.terminate()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        pass
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # nothing of it is left
+
+
 class Measured:
     """Wall and processor time in seconds and peak memory in bytes of a command that succeeded.
 
@@ -110,7 +123,7 @@ class Measured:
                 try:
                     status = process.wait()
                 except BaseException:
-                    os.killpg(process.pid, signal.SIGKILL)
+                    stop(process)
                     raise
                 finally:
                     memory.ended.set()
@@ -195,7 +208,8 @@ class Victim:
         self.answers = os.open(fifo, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self.process = subprocess.Popen(
             [sys.executable, "-SEs", HERE / "victim.py", str(mebibytes), fifo, str(os.getpid())],
-            cwd="/", env={}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+            cwd="/", env={}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True)
         self.pid = self.process.pid
         self.expected = self.answer()
 
