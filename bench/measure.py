@@ -229,7 +229,11 @@ class Victim:
 
     def dumped(self):
         """CRIU has killed it; its number has to be free for the restore."""
-        if self.process.wait() != -signal.SIGKILL:
+        try:
+            ended = self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            raise BenchError("The process still runs after its dump.") from None
+        if ended != -signal.SIGKILL:
             raise BenchError("The process that was dumped ended in another way.")
 
     def check_restored(self):
