@@ -204,8 +204,8 @@ Status harden_process(std::span<const int> keep) {
   CKPTSEAL_TRY(not_dumpable());
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return sandbox_error("privileges", errno);
   CKPTSEAL_TRY(close_others(keep));
-  // For a second arena malloc would count the processors, in a file of /sys that it cannot open
-  // later. Threads here ask for little.
+  // When an arena of another thread shrinks, malloc reads in /proc whether memory is overcommitted,
+  // which it could not later. Threads here ask for little, so one arena does.
   mallopt(M_ARENA_MAX, 1);
   // Root locks everything that is and will be. Without root the keys alone are locked
   // (base/secret.h), for the usual limit of 8 MiB is too small for all of it; doctor says so.
