@@ -41,12 +41,12 @@ Status check_owner_and_mode(int fd, Guard guard, const std::string& what, mode_t
                                      info.st_uid));
   }
   if ((info.st_mode & static_cast<unsigned>(guard)) != 0) {
-    return refused(what,
-                   guard == Guard::no_writing
-                       ? "others may write to it; run chmod go-w on it, after a look at what "
-                         "they may have put there"
-                       : "others may enter it; run chmod 700 on it, after a look at what they "
-                         "may have put there");
+    return refused(
+        what,
+        fmt::format("{}, after a look at what they may have put there",
+                    guard == Guard::no_writing ? "others may write to it; run chmod go-w on it"
+                    : kind == S_IFDIR          ? "others may enter it; run chmod 700 on it"
+                                               : "others may open it; run chmod 600 on it"));
   }
   return {};
 }
@@ -91,6 +91,12 @@ Result<Bytes> read_private_file(const std::string& path, std::size_t limit,
   }
   content.resize(size);
   return content;
+}
+
+Result<UniqueFd> open_private_log(const std::string& path, const std::string& what) {
+  CKPTSEAL_ASSIGN(UniqueFd fd, open_unlinked(path, O_RDWR | O_APPEND | O_CREAT, what));
+  CKPTSEAL_TRY(check_owner_and_mode(fd.get(), Guard::no_access, what, S_IFREG));
+  return fd;
 }
 
 Result<std::vector<std::string>> list_folder(const std::string& path, const std::string& what) {

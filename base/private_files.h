@@ -28,6 +28,9 @@ Result<UniqueFd> make_private_folder(const std::string& path, Guard guard, const
 // nobody else may write.
 Result<Bytes> read_private_file(const std::string& path, std::size_t limit,
                                 const std::string& what);
+// A regular file to append to and to read, made with mode 0600 if it is not there; not a link, of
+// this user or root, and closed to everybody else.
+Result<UniqueFd> open_private_log(const std::string& path, const std::string& what);
 // The names in a folder, sorted, without those that begin with a dot.
 Result<std::vector<std::string>> list_folder(const std::string& path, const std::string& what);
 // Durable once it returns. What is not there is no error.

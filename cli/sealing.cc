@@ -156,6 +156,20 @@ Json Sealing::recipient_names() const {
   return names;
 }
 
+Json Sealing::recipient_records() const {
+  Json out = Json::array();
+  for (const SignedHostRecord& record : records_) {
+    out.push_back({{"name", record.record().name}, {"fingerprint", to_hex(record.fingerprint())}});
+  }
+  if (for_passphrase_) out.push_back({{"name", "passphrase"}, {"fingerprint", nullptr}});
+  return out;
+}
+
+std::string Sealing::origin() const {
+  if (options_.unsigned_file) return "";
+  return std::string(as_text(host_.record().fingerprint()));
+}
+
 Outcome Sealing::describe(const HelperReport& report) const {
   Outcome outcome;
   outcome.json = {{"checkpoint_id", hex_of(report.checkpoint_id())},

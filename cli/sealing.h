@@ -53,6 +53,10 @@ class Sealing {
   Status commit();
 
   Json recipient_names() const;
+  // Each with `name` and `fingerprint`, for the journal.
+  Json recipient_records() const;
+  // Of the host that seals, in bytes; empty: unsigned.
+  std::string origin() const;
   // What was made; `report` is the helper's last word.
   Outcome describe(const HelperReport& report) const;
 

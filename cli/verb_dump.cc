@@ -8,6 +8,7 @@
 #include <csignal>
 
 #include "cli/criu_options.h"
+#include "cli/journal.h"
 #include "cli/sealing.h"
 #include "cli/verbs.h"
 #include "criu/dump.h"
@@ -32,8 +33,9 @@ Status check_process(unsigned number) {
                fmt::format("There is no process {}; name one that runs with -t.", number), 0};
 }
 
+// Fills in the entry as it learns more.
 Result<Outcome> dump_process(const Globals& globals, const DumpVerbOptions& options,
-                             Console& console) {
+                             Console& console, JournalEntry& entry) {
   if (options.sealing.output == "-") {
     return Error{Code::usage,
                  "A dump counts only once it is on disk, and then the process ends; name a file "
@@ -46,6 +48,8 @@ Result<Outcome> dump_process(const Globals& globals, const DumpVerbOptions& opti
   CKPTSEAL_ASSIGN(job.criu, criu_setup(CriuVerb::dump, options.criu, std::move(arguments)));
   CKPTSEAL_TRY(check_process(options.pid));
   CKPTSEAL_ASSIGN(const auto sealing, Sealing::prepare(globals, options.sealing, console));
+  entry.recipients = sealing->recipient_records();
+  entry.origin = sealing->origin();
   if (options.sealing.dry_run) {
     Outcome outcome;
     outcome.json = {{"dry_run", true}, {"recipients", sealing->recipient_names()}};
@@ -64,10 +68,24 @@ Result<Outcome> dump_process(const Globals& globals, const DumpVerbOptions& opti
   events.progress = [&](std::uint64_t done, std::uint64_t total) { console.progress(done, total); };
   events.sign = [&](const Digest& digest) { return sealing->sign(digest); };
   CKPTSEAL_ASSIGN(const HelperReport report, dump(job, events));
+  entry.checkpoint_id = report.checkpoint_id();
   Outcome outcome = sealing->describe(report);
   outcome.json["images"] = report.image_count();
   outcome.json["left_running"] = options.leave_running;
   return outcome;
+}
+
+Result<Outcome> dump_and_record(const Globals& globals, const DumpVerbOptions& options,
+                                Console& console) {
+  JournalEntry entry;
+  entry.verb = "dump";
+  entry.path = options.sealing.output;
+  entry.pid = static_cast<pid_t>(options.pid);
+  if (options.sealing.dry_run) return dump_process(globals, options, console, entry);
+  CKPTSEAL_ASSIGN(const Journal journal, Journal::open(globals.state));
+  Result<Outcome> done = dump_process(globals, options, console, entry);
+  journal.record(entry, done, console);
+  return done;
 }
 
 }  // namespace
@@ -84,8 +102,9 @@ void add_dump_verb(const Verb& command) {
   add_sealing_options(verb, options->sealing);
   verb.flag("-R,--leave-running", options->leave_running, "Let the process go on afterwards");
   add_criu_options(verb, options->criu);
-  verb.does(
-      [options](const Globals& globals, Console& c) { return dump_process(globals, *options, c); });
+  verb.does([options](const Globals& globals, Console& c) {
+    return dump_and_record(globals, *options, c);
+  });
 }
 
 }  // namespace ckptseal

@@ -5,6 +5,7 @@
 
 #include "base/output_file.h"
 #include "cli/criu_options.h"
+#include "cli/journal.h"
 #include "cli/reading.h"
 #include "cli/verbs.h"
 #include "restore/restore.h"
@@ -24,8 +25,9 @@ int exit_code_of(const ExitStatus& status) {
   return status.signal == 0 ? status.code : 128 + status.signal;
 }
 
-Result<Outcome> restore_process(const Globals& globals, const RestoreVerbOptions& options,
-                                Console& console) {
+// Until its tasks run, and whoever wants to knows. Fills in the entry as it learns more.
+Result<Outcome> start_process(const Globals& globals, const RestoreVerbOptions& options,
+                              Console& console, JournalEntry& entry) {
   RestoreJob job;
   CKPTSEAL_ASSIGN(job.criu, criu_setup(CriuVerb::restore, options.criu, {}));
   CKPTSEAL_ASSIGN(auto reading,
@@ -46,20 +48,36 @@ Result<Outcome> restore_process(const Globals& globals, const RestoreVerbOptions
   }
   Result<Restored> restored = restore(job, reading->events(console));
   if (!restored.ok()) return with_subject(reading->name(), std::move(restored).error());
+  const HelperReport& report = restored.value().report;
   const pid_t task = restored.value().first_task;
+  entry.checkpoint_id = report.checkpoint_id();
+  entry.origin = report.origin();
+  if (report.has_opened_slot()) entry.opened_slot = report.opened_slot();
+  entry.pid = task;
   if (!options.detach) CKPTSEAL_TRY(hold_signals());
   if (pidfile) {
     CKPTSEAL_TRY(write_full(pidfile->fd(), as_bytes(fmt::format("{}\n", task))));
     CKPTSEAL_TRY(pidfile->commit());
   }
   Outcome outcome;
-  outcome.json = describe_file(restored.value().report);
+  outcome.json = describe_file(report);
   outcome.json["pid"] = task;
   outcome.json["detached"] = options.detach;
-  if (options.detach) return outcome;
-  CKPTSEAL_ASSIGN(const ExitStatus ended, stay_with(task));
-  outcome.exit_code = exit_code_of(ended);
   return outcome;
+}
+
+Result<Outcome> restore_and_record(const Globals& globals, const RestoreVerbOptions& options,
+                                   Console& console) {
+  CKPTSEAL_ASSIGN(const Journal journal, Journal::open(globals.state));
+  JournalEntry entry;
+  entry.verb = "restore";
+  entry.path = options.reading.file;
+  Result<Outcome> started = start_process(globals, options, console, entry);
+  journal.record(entry, started, console);
+  if (!started.ok() || options.detach) return started;
+  CKPTSEAL_ASSIGN(const ExitStatus ended, stay_with(*entry.pid));
+  started.value().exit_code = exit_code_of(ended);
+  return started;
 }
 
 }  // namespace
@@ -74,7 +92,7 @@ void add_restore_verb(const Verb& command) {
       .value_name("FILE");
   add_criu_options(verb, options->criu);
   verb.does([options](const Globals& globals, Console& c) {
-    return restore_process(globals, *options, c);
+    return restore_and_record(globals, *options, c);
   });
 }
 

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who dumped and restored what on this host: a line for each such command, also for those that were
+// refused or failed. docs/state.md, "journal".
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+
+#include "cli/console.h"
+
+namespace ckptseal {
+
+// What a command knows by its end; the rest stays empty.
+struct JournalEntry {
+  std::string verb;
+  std::string path;                 // of the sealed file, as the user named it
+  std::optional<pid_t> pid;         // of the first process of the tree
+  std::string checkpoint_id;        // in bytes, as in HelperReport
+  std::string origin;               // the same
+  Json recipients = Json::array();  // each with `name` and `fingerprint`
+  std::optional<unsigned> opened_slot;
+};
+
+class Journal {
+ public:
+  // Code::failed when the journal cannot be written: then nothing is to be done. Writes nothing,
+  // but makes the file. Where there is no state folder there is no journal.
+  static Result<Journal> open(const std::string& state_folder);
+  // As open(), without making anything: the problem, if there is one.
+  static Status check(const std::string& state_folder);
+
+  // The line of a command that ended like `result`. What keeps it from being written is a warning.
+  template <typename T>
+  void record(const JournalEntry& entry, const Result<T>& result, Console& console) const {
+    record(entry, result.ok() ? nullptr : &result.error(), console);
+  }
+
+ private:
+  explicit Journal(std::string path) : path_(std::move(path)) {}
+  void record(const JournalEntry& entry, const Error* error, Console& console) const;
+
+  std::string path_;  // empty: no state folder
+};
+
+}  // namespace ckptseal
