@@ -45,6 +45,7 @@ Result<Outcome> dump_process(const Globals& globals, const DumpVerbOptions& opti
   std::vector<std::string> arguments = {"--tree", std::to_string(options.pid)};
   if (options.leave_running) arguments.emplace_back("--leave-running");
   DumpJob job;
+  job.tree = static_cast<pid_t>(options.pid);
   CKPTSEAL_ASSIGN(job.criu, criu_setup(CriuVerb::dump, options.criu, std::move(arguments)));
   CKPTSEAL_TRY(check_process(options.pid));
   CKPTSEAL_ASSIGN(const auto sealing, Sealing::prepare(globals, options.sealing, console));

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "criu/capture.h"
+#include "criu/refuse.h"
 #include "criu/sealed_images.h"
 #include "criu/stream_listener.h"
 #include "sealing/report.h"
@@ -38,6 +39,7 @@ Result<HelperReport> seal_stream(const DumpJob& job, int listener, HelperChannel
 }  // namespace
 
 Result<HelperReport> dump(const DumpJob& job, const HelperEvents& events) {
+  CKPTSEAL_TRY(refuse_what_a_stream_cannot_carry(job.tree));
   CKPTSEAL_ASSIGN(const std::unique_ptr<CriuRun> criu, CriuRun::prepare(job.criu));
   HelperEvents all = events;
   all.start_peer = [&] { return criu->start(); };

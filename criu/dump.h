@@ -10,6 +10,7 @@
 namespace ckptseal {
 
 struct DumpJob {
+  pid_t tree = -1;      // the first process
   CriuSetup criu;       // its verb and arguments as for a dump
   int output_fd = -1;   // written from its current position
   int spool_fd = -1;    // empty file for ciphertext
@@ -19,8 +20,9 @@ struct DumpJob {
   std::function<Status()> commit;  // makes the output durable and gives it its name
 };
 
-// Success: the file was committed and CRIU ended well. An error before the commit leaves the tasks
-// running and no file; one after it, which says so, leaves the file.
+// First refuses what a stream cannot carry (criu/refuse.h). Success: the file was committed and
+// CRIU ended well. An error before the commit leaves the tasks running and no file; one after it,
+// which says so, leaves the file.
 Result<HelperReport> dump(const DumpJob& job, const HelperEvents& events);
 
 }  // namespace ckptseal

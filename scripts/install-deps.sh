@@ -24,7 +24,7 @@ readonly BUILD=(
     protobuf-compiler libprotobuf-dev
     libtss2-dev "libtss2-tcti-device0t64|libtss2-tcti-device0"
     libgnutls28-dev nettle-dev libgmp-dev
-    libseccomp-dev libargon2-dev libarchive-dev
+    libseccomp-dev libargon2-dev libarchive-dev libmnl-dev
     libcli11-dev libfmt-dev nlohmann-json3-dev
 )
 readonly TEST=(
@@ -32,6 +32,7 @@ readonly TEST=(
     libgtest-dev libgmock-dev
     swtpm swtpm-tools tpm2-tools "libtss2-tcti-swtpm0t64|libtss2-tcti-swtpm0"
     python3 python3-cryptography python3-argon2
+    nftables
 )
 readonly DEV=(clang-format clang-tidy cppcheck shellcheck)
 readonly BENCH=(age gnupg openssl)

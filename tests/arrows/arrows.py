@@ -41,6 +41,7 @@ THIRD_PARTY = {
     "fmt/": ANYWHERE,
     "gmp.h": ("keymgr/tpm2/",),
     "gnutls/": ("base/",),
+    "libmnl/": ("criu/",),
     "google/protobuf/": ANYWHERE,
     "intel-ipsec-mb.h": ("base/",),
     "nettle/": ("keymgr/tpm2/",),
