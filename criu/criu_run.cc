@@ -4,20 +4,17 @@
 #include "criu/criu_run.h"
 
 #include <fmt/format.h>
-#include <linux/magic.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <filesystem>
 #include <fstream>
 
 #include "criu/stream_connection.h"
@@ -25,26 +22,10 @@
 namespace ckptseal {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr const char* log_name = "criu.log";
 constexpr const char* pid_name = "first-task.pid";
 
 std::string_view word_of(CriuVerb verb) { return verb == CriuVerb::dump ? "dump" : "restore"; }
-
-// A new folder that no disk ever sees.
-Result<std::string> make_folder_in_memory() {
-  for (const char* base : {"/run", "/dev/shm"}) {
-    struct statfs info = {};
-    if (statfs(base, &info) != 0 || info.f_type != TMPFS_MAGIC) continue;
-    std::string path = fmt::format("{}/ckpt-seal-XXXXXX", base);
-    if (mkdtemp(path.data()) != nullptr) return path;
-  }
-  return Error{Code::failed,
-               "There is no folder in memory for CRIU's logs: neither /run nor /dev/shm is a tmpfs "
-               "that this user may write to; mount one.",
-               0};
-}
 
 std::vector<pid_t> children_of_this_process() {
   std::ifstream list(fmt::format("/proc/self/task/{}/children", getpid()));
@@ -56,17 +37,16 @@ std::vector<pid_t> children_of_this_process() {
 }  // namespace
 
 CriuRun::~CriuRun() {
-  if (folder_.empty()) return;
+  // Before the folder goes.
   end(std::chrono::milliseconds(0));
-  std::error_code code;
-  fs::remove_all(folder_, code);
 }
 
 Result<std::unique_ptr<CriuRun>> CriuRun::prepare(CriuSetup setup) {
   // NOLINTNEXTLINE: the constructor is private
   std::unique_ptr<CriuRun> run(new CriuRun(std::move(setup)));
-  CKPTSEAL_ASSIGN(run->folder_, make_folder_in_memory());
-  run->work_ = run->folder_ + "/work";
+  CKPTSEAL_ASSIGN(RunFolder folder, RunFolder::make());
+  run->folder_.emplace(std::move(folder));
+  run->work_ = run->folder_->path() + "/work";
   if (mkdir(run->work_.c_str(), 0700) != 0) {
     return system_error(fmt::format("Cannot make {}", run->work_), errno);
   }
@@ -77,8 +57,8 @@ Result<std::unique_ptr<CriuRun>> CriuRun::prepare(CriuSetup setup) {
 Status CriuRun::listen() {
   const std::string_view name =
       setup_.verb == CriuVerb::dump ? capture_socket_name : serve_socket_name;
-  CKPTSEAL_ASSIGN(stream_, listen_at(fmt::format("{}/{}", folder_, name), SOCK_STREAM));
-  CKPTSEAL_ASSIGN(hooks_, HookServer::start(folder_, setup_.self));
+  CKPTSEAL_ASSIGN(stream_, listen_at(fmt::format("{}/{}", folder_->path(), name), SOCK_STREAM));
+  CKPTSEAL_ASSIGN(hooks_, HookServer::start(folder_->path(), setup_.self));
   events_.reset(epoll_create1(EPOLL_CLOEXEC));
   timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   if (!events_.valid() || !timer_.valid()) return system_error("Cannot watch CRIU", errno);
@@ -103,7 +83,7 @@ Status CriuRun::start() {
   }
   std::vector<std::string> argv = {setup_.program,        std::string(word_of(setup_.verb)),
                                    "--no-default-config", "--stream",
-                                   "--images-dir",        folder_,
+                                   "--images-dir",        folder_->path(),
                                    "--work-dir",          work_,
                                    "--log-file",          log_name,
                                    "--action-script",     hooks_->path()};

@@ -13,6 +13,7 @@
 #include "base/process.h"
 #include "criu/hook.h"
 #include "criu/options.h"
+#include "criu/run_folder.h"
 
 namespace ckptseal {
 
@@ -64,7 +65,7 @@ class CriuRun {
   void kill_descendants() const;
 
   CriuSetup setup_;
-  std::string folder_;
+  std::optional<RunFolder> folder_;
   std::string work_;
   UniqueFd stream_;
   UniqueFd events_;

@@ -9,7 +9,7 @@ import re
 import subprocess
 
 import support
-from process_test import COUNTER, ProcessCase, children_of
+from process_test import COUNTER, ProcessCase, children_of, wait_until
 
 # Maps 2 MiB of the kind that MAP_ flags say; then counts like COUNTER.
 HUGE_PAGES = """
@@ -135,6 +135,26 @@ class RefusedNetworks(RefusedCase):
     def test_rules_of_our_own_namespace_are_no_reason(self):
         child = ProcessCase.start(self, COUNTER)
         self.succeeds(self.dump(child))
+
+
+class LeftFolders(ProcessCase):
+    def test_the_folder_of_a_killed_run_goes_with_the_next(self):
+        child = self.start(COUNTER)
+        told = self.folder / "arguments"
+        stalled = self.write("criu", f"#!/bin/sh\necho \"$@\" >{told}.new\nmv {told}.new {told}\nexec sleep 600\n".encode())
+        stalled.chmod(0o755)
+        command = [support.program(), "--state", self.a.state, "dump", "-t", str(child.pid), "-o", self.sealed_file,
+                   "--to", self.b.record(), "--criu", stalled]
+        with subprocess.Popen(command, env=support.ENVIRONMENT, stderr=subprocess.DEVNULL) as dump:
+            wait_until(told.exists, "CRIU is started")
+            words = told.read_text().split()
+            left = pathlib.Path(words[words.index("--images-dir") + 1])
+            self.assertTrue(left.is_dir())
+            self.refused(self.dump(child, "--criu", "/bin/false"), 1)
+            self.assertTrue(left.is_dir(), "its run was alive")
+            dump.kill()
+        self.refused(self.dump(child, "--criu", "/bin/false"), 1)
+        self.assertFalse(left.exists())
 
 
 if __name__ == "__main__":
