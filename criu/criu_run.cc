@@ -139,7 +139,7 @@ Error CriuRun::explain(Error error) const {
 }
 
 Status CriuRun::go_on() {
-  if (waiting_) HookServer::answer(*std::exchange(waiting_, std::nullopt), true);
+  if (waiting_) HookServer::let_go_on(*std::exchange(waiting_, std::nullopt));
   CKPTSEAL_ASSIGN(const ExitStatus status, child_->wait());
   child_.reset();
   if (!status.success()) return failure();

@@ -105,10 +105,9 @@ Result<std::optional<HookCall>> HookServer::accept() const {
   return std::optional<HookCall>(std::move(call));
 }
 
-void HookServer::answer(HookCall call, bool yes) {
-  const char word = yes ? go_on : 'n';
+void HookServer::let_go_on(HookCall call) {
   // A script that is gone needs no answer.
-  (void)send(call.connection.get(), &word, 1, MSG_NOSIGNAL);
+  (void)send(call.connection.get(), &go_on, 1, MSG_NOSIGNAL);
 }
 
 }  // namespace ckptseal

@@ -31,7 +31,8 @@ class HookServer {
   int fd() const { return listener_.get(); }         // readable when a script calls
   // nullopt when nobody called or the caller is not root or this user.
   Result<std::optional<HookCall>> accept() const;
-  static void answer(HookCall call, bool go_on);
+  // The only answer: without one the script fails.
+  static void let_go_on(HookCall call);
 
  private:
   HookServer(std::string path, UniqueFd listener)
