@@ -13,27 +13,17 @@
 namespace ckptseal {
 namespace {
 
+// As a shell does, but for elements that depend on the current folder, empty ones among them: root
+// runs what is found, and may be anywhere.
 std::string find_in_path(const std::string& name) {
   const char* const path = std::getenv("PATH");
   std::istringstream folders(path == nullptr ? "/usr/sbin:/usr/bin:/sbin:/bin" : path);
   for (std::string folder; std::getline(folders, folder, ':');) {
-    const std::string candidate = (folder.empty() ? "." : folder) + "/" + name;
+    if (!folder.starts_with('/')) continue;
+    const std::string candidate = fmt::format("{}/{}", folder, name);
     if (access(candidate.c_str(), X_OK) == 0) return candidate;
   }
   return "";
-}
-
-Result<std::string> find_criu(const std::string& named) {
-  const char* const variable = std::getenv("CRIU");
-  std::string program = named;
-  if (program.empty() && variable != nullptr) program = variable;
-  if (program.empty()) program = find_in_path("criu");
-  if (!program.empty() && access(program.c_str(), X_OK) == 0) return program;
-  return Error{
-      Code::unavailable,
-      fmt::format("There is no CRIU ({}); install the package criu, or name one with --criu.",
-                  program.empty() ? "no criu in PATH" : program + " cannot be run"),
-      0};
 }
 
 Result<std::string> this_program() {
@@ -46,10 +36,38 @@ Result<std::string> this_program() {
 
 }  // namespace
 
-void add_criu_options(const Verb& verb, CriuOptions& options) {
-  verb.option("--criu", options.program,
+std::string name_of_criu(const std::string& named) {
+  if (!named.empty()) return named;
+  const char* const variable = std::getenv("CRIU");
+  return variable != nullptr && *variable != '\0' ? variable : "criu";
+}
+
+Result<std::string> find_criu(const std::string& named) {
+  const std::string name = name_of_criu(named);
+  const bool is_path = name.find('/') != std::string::npos;
+  std::string program = is_path ? name : find_in_path(name);
+  if (!program.empty() && access(program.c_str(), X_OK) == 0) return program;
+  return Error{Code::unavailable,
+               fmt::format("There is no CRIU ({} {}); install the package criu, or name one with "
+                           "--criu.",
+                           name, is_path ? "cannot be run" : "is not in PATH"),
+               0};
+}
+
+void clean_criu_environment() {
+  for (const char* name : {"CRIU_CONFIG_FILE", "CRIU_LIBS_DIR", "CRIU_DEPRECATED", "CRIU_FAULT"}) {
+    unsetenv(name);
+  }
+}
+
+void add_criu_option(const Verb& verb, std::string& program) {
+  verb.option("--criu", program,
               "The CRIU to run (default: CRIU in the environment, else criu in PATH)")
       .value_name("PATH");
+}
+
+void add_criu_options(const Verb& verb, CriuOptions& options) {
+  add_criu_option(verb, options.program);
   verb.option("--stall", options.stall_seconds, "Give up when nothing moves for so long")
       .value_name("SECONDS")
       .between(1, 86400)
@@ -67,10 +85,7 @@ Result<CriuSetup> criu_setup(CriuVerb verb, const CriuOptions& options,
   out.arguments = std::move(arguments);
   out.arguments.insert(out.arguments.end(), options.words.begin(), options.words.end());
   out.stall = std::chrono::seconds(options.stall_seconds);
-  // They could set any option and load any library, --no-default-config or not.
-  for (const char* name : {"CRIU_CONFIG_FILE", "CRIU_LIBS_DIR", "CRIU_DEPRECATED", "CRIU_FAULT"}) {
-    unsetenv(name);
-  }
+  clean_criu_environment();
   return out;
 }
 

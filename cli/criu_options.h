@@ -17,7 +17,17 @@ struct CriuOptions {
   unsigned stall_seconds = 60;
 };
 
+void add_criu_option(const Verb& verb, std::string& program);
+// With --criu, and all that goes to CRIU.
 void add_criu_options(const Verb& verb, CriuOptions& options);
+
+// What the user calls CRIU: `named`, else CRIU in the environment, else "criu".
+std::string name_of_criu(const std::string& named);
+// A path of it: a name without a slash is looked up in PATH, where elements that do not begin with
+// a slash are passed over. Code::unavailable when there is none that can be run.
+Result<std::string> find_criu(const std::string& named);
+// Takes out what could set any option and load any library, --no-default-config or not.
+void clean_criu_environment();
 
 // Code::usage for options that may not be passed on, Code::unavailable when there is no CRIU.
 // `arguments` come before the user's.

@@ -157,5 +157,47 @@ class LeftFolders(ProcessCase):
         self.assertFalse(left.exists())
 
 
+class CriuInPath(support.CliTest):
+    HOSTS = ("host-b",)
+
+    def setUp(self):
+        super().setUp()
+        self.marker = self.folder / "was-run"
+        criu = self.write("criu", f"#!/bin/sh\n: >{self.marker}\nexit 1\n".encode())
+        criu.chmod(0o755)
+        environment = dict(support.ENVIRONMENT)
+        environment.pop("CRIU", None)
+        self.environment = environment
+        self.child = subprocess.Popen(["/bin/sleep", "600"])
+        self.addCleanup(self.child.wait)
+        self.addCleanup(self.child.kill)
+
+    def dump(self, path, *more):
+        """In the folder where criu is."""
+        command = [support.program(), "--state", str(self.b.state), "dump", "-t", str(self.child.pid), "-o",
+                   str(self.folder / "x.cks"), *more]
+        return subprocess.run(command, env=dict(self.environment, PATH=path), cwd=self.folder, capture_output=True,
+                              timeout=240)
+
+    def test_the_current_folder_is_passed_over(self):
+        sub = self.folder / "bin"
+        sub.mkdir()
+        (sub / "criu").symlink_to(self.folder / "criu")
+        for path in ("", ":", "/usr/none:", ".", ":/usr/none", "bin", "./bin:../" + self.folder.name):
+            for more in ((), ("--criu", "criu")):
+                with self.subTest((path, more)):
+                    self.refused(self.dump(path, *more), 8, "no CRIU", "PATH")
+                    self.assertFalse(self.marker.exists())
+
+    def test_its_twin_an_absolute_element_is_searched(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can look at every process")
+        for path, more in ((f":/usr/none:{self.folder}", ()), ("/usr/none", ("--criu", "./criu"))):
+            with self.subTest(path):
+                self.refused(self.dump(path, *more), 1, "CRIU")
+                self.assertTrue(self.marker.exists())
+                self.marker.unlink()
+
+
 if __name__ == "__main__":
     support.main()
