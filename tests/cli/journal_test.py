@@ -119,6 +119,14 @@ class Journal(JournalCase):
         self.restore_of_nothing(self.b.state, "after")
         self.assertEqual([pathlib.Path(entry["path"]).name for entry in self.entries(self.b.state)], ["after"])
 
+    def test_it_outlives_the_host(self):
+        host = support.Host(self.folder, "host-c")
+        self.restore_of_nothing(host.state, "before")
+        self.succeeds(host.run("provision", "--remove"))
+        self.restore_of_nothing(host.state, "after")
+        self.assertEqual([path.name for path in host.state.iterdir()], ["journal"])
+        self.assertEqual([pathlib.Path(entry["path"]).name for entry in self.entries(host.state)], ["before", "after"])
+
     def test_a_lock_that_is_kept_is_a_warning(self):
         journal = journal_of(self.b.state)
         journal.touch(0o600)
