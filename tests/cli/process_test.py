@@ -6,25 +6,10 @@ import os
 import pathlib
 import signal
 import subprocess
-import sys
-import time
-import unittest
 
 import support
+from process_case import COUNTER, MARKER, ProcessCase, alive, children_of, wait_until
 
-MARKER = b"a marker in the memory of a process"
-
-# Counts into a file as fast as it may, with a marker in memory that was never on its command line.
-COUNTER = """
-import sys, time
-marker = bytes(reversed(sys.argv[2].encode()))
-number = 0
-while True:
-    number += 1
-    with open(sys.argv[1], "a") as out:
-        out.write(f"{number} {len(marker)}\\n")
-    time.sleep(0.01)
-"""
 # A parent, a child that talks to it through a pipe, and threads; the parent writes what it hears.
 FAMILY = """
 import os, sys, threading, time
@@ -51,92 +36,6 @@ while True:
 """
 
 
-def alive(pid):
-    try:
-        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
-    return state not in "ZX"
-
-
-def children_of(pid):
-    return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def wait_until(condition, what, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"{what} within {seconds} s")
-        time.sleep(0.01)
-
-
-class ProcessCase(support.CliTest):
-    @classmethod
-    def setUpClass(cls):
-        if os.geteuid() != 0:
-            raise unittest.SkipTest("only root can dump and restore processes")
-        if not os.environ.get("CRIU"):
-            raise unittest.SkipTest("CRIU in the environment names no CRIU: swtpm-ci/get-criu finds one")
-        super().setUpClass()
-
-    def setUp(self):
-        super().setUp()
-        self.out = self.folder / "out"
-        self.sealed_file = self.folder / "x.cks"
-        self.restored = []
-
-    def tearDown(self):
-        for pid in self.restored:
-            if alive(pid):
-                os.kill(pid, signal.SIGKILL)
-                wait_until(lambda: not alive(pid), "the restored process ends")
-
-    def start(self, program):
-        child = subprocess.Popen(["/usr/bin/python3", "-c", program, self.out, MARKER[::-1].decode()], cwd="/",
-                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                 start_new_session=True)
-        self.addCleanup(child.wait)
-        self.addCleanup(child.kill)
-        wait_until(self.numbers, "the program starts")
-        return child
-
-    def numbers(self):
-        lines = self.out.read_text().splitlines() if self.out.exists() else []
-        return [int(line.split()[0]) for line in lines if " " in line]
-
-    def goes_on(self):
-        before = len(self.numbers())
-        wait_until(lambda: len(self.numbers()) > before, "the process goes on")
-
-    def dump(self, child, *more, host=None, file=None):
-        return (host or self.a).run("dump", "-t", child.pid, "-o", file or self.sealed_file, "--to",
-                                    self.b.record(), *more)
-
-    def dumped(self, program=COUNTER):
-        child = self.start(program)
-        family = [child.pid, *children_of(child.pid)]
-        self.succeeds(self.dump(child))
-        self.assertEqual(child.wait(timeout=20), -signal.SIGKILL)
-        # Their numbers are free once whoever adopted the children has reaped them.
-        wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in family), "the dumped tasks are gone")
-        self.b.run("host", "trust", self.a.record(), "--as", "origin")
-        return child.pid
-
-    def restore(self, *more, host=None, file=None):
-        pidfile = self.folder / f"pid{len(self.restored)}"
-        done = (host or self.b).run("restore", "--detach", "--pidfile", pidfile, file or self.sealed_file, *more)
-        if pidfile.exists():
-            self.restored.append(int(pidfile.read_text()))
-        return done
-
-    def refused_restore(self, pid, code, **where):
-        count = len(self.numbers())
-        self.refused(self.restore(**where), code)
-        self.assertFalse(alive(pid))
-        self.assertEqual(len(self.numbers()), count)
-
-
 class Restores(ProcessCase):
     def test_a_process_goes_on_where_it_stopped(self):
         pid = self.dumped()
@@ -154,9 +53,7 @@ class Restores(ProcessCase):
         numbers = self.numbers()
         self.assertEqual(numbers, list(range(1, len(numbers) + 1)))
         self.assertEqual(self.out.read_text().splitlines()[-1].split()[1], "8")
-        children = children_of(pid)
-        self.assertEqual(len(children), 1)
-        self.restored += children
+        self.assertEqual(len(children_of(pid)), 1)
 
     def test_left_running_and_sealed_all_the_same(self):
         child = self.start(COUNTER)
