@@ -24,11 +24,12 @@ namespace {
 
 constexpr const char* log_name = "criu.log";
 constexpr const char* pid_name = "first-task.pid";
+constexpr std::chrono::seconds time_to_clean_up(5);
 
 std::string_view word_of(CriuVerb verb) { return verb == CriuVerb::dump ? "dump" : "restore"; }
 
-std::vector<pid_t> children_of_this_process() {
-  std::ifstream list(fmt::format("/proc/self/task/{}/children", getpid()));
+std::vector<pid_t> children_of(pid_t parent) {
+  std::ifstream list(fmt::format("/proc/{0}/task/{0}/children", parent));
   std::vector<pid_t> out;
   for (pid_t pid = 0; list >> pid;) out.push_back(pid);
   return out;
@@ -78,7 +79,7 @@ Status CriuRun::start() {
   if (setup_.verb == CriuVerb::restore) {
     // Tasks that outlive a CRIU that is killed come to this process, which ends them.
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    others_ = children_of_this_process();
+    others_ = children_of(getpid());
     owns_tasks_ = true;
   }
   std::vector<std::string> argv = {setup_.program,        std::string(word_of(setup_.verb)),
@@ -159,6 +160,7 @@ void CriuRun::end(std::chrono::milliseconds patience) {
   waiting_.reset();  // without an answer the hook fails
   if (child_) {
     if (patience.count() > 0) (void)child_->wait(patience);
+    if (owns_tasks_) end_tasks_first();
     child_.reset();
   }
   // A dump's tasks are not CRIU's, and those of a restore that was let go on live by themselves.
@@ -166,11 +168,20 @@ void CriuRun::end(std::chrono::milliseconds patience) {
   owns_tasks_ = false;
 }
 
+// A file without a name gets one on its own file system while CRIU restores it, and a CRIU that is
+// killed leaves it there: plaintext that also stands in the way of the next restore. A CRIU that
+// loses its tasks takes it back, and has no task to run any more.
+void CriuRun::end_tasks_first() {
+  const std::vector<pid_t> tasks = children_of(child_->pid());
+  for (const pid_t pid : tasks) ::kill(pid, SIGKILL);
+  if (!tasks.empty()) (void)child_->wait(time_to_clean_up);
+}
+
 // What a killed CRIU leaves behind becomes a child of this process, and then what that leaves.
 void CriuRun::kill_descendants() const {
   for (int round = 0; round < 1000; ++round) {
     bool found = false;
-    for (const pid_t pid : children_of_this_process()) {
+    for (const pid_t pid : children_of(getpid())) {
       if (std::find(others_.begin(), others_.end(), pid) != others_.end()) continue;
       found = true;
       ::kill(pid, SIGKILL);

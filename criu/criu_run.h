@@ -62,6 +62,7 @@ class CriuRun {
   Status watch(int fd) const;
   std::string first_error() const;  // of its log, as a clause; empty: none
   Error failure() const;
+  void end_tasks_first();
   void kill_descendants() const;
 
   CriuSetup setup_;
