@@ -124,14 +124,17 @@ Result<bool> CriuRun::event() {
                   child_->wait(std::chrono::milliseconds(0)));
   if (!ended) return false;
   child_.reset();
+  killed_by_ = ended->signal;
   return failure();
 }
 
 Error CriuRun::failure() const {
-  const std::string why = first_error();
+  std::string why = first_error();
+  if (why.empty() && killed_by_ != 0) why = fmt::format("signal {} ended it", killed_by_);
+  if (why.empty()) why = "it did not say why";
   return {Code::failed,
           fmt::format("CRIU's {} failed: {}; 'criu check' says what this kernel lacks.",
-                      word_of(setup_.verb), why.empty() ? "it did not say why" : why),
+                      word_of(setup_.verb), why),
           0};
 }
 
@@ -143,6 +146,7 @@ Status CriuRun::go_on() {
   if (waiting_) HookServer::let_go_on(*std::exchange(waiting_, std::nullopt));
   CKPTSEAL_ASSIGN(const ExitStatus status, child_->wait());
   child_.reset();
+  killed_by_ = status.signal;
   if (!status.success()) return failure();
   owns_tasks_ = false;
   return {};

@@ -76,6 +76,7 @@ class CriuRun {
   bool owns_tasks_ = false;    // of a restore that may still fail
   std::vector<pid_t> others_;  // children that were there before CRIU
   std::optional<Child> child_;
+  int killed_by_ = 0;  // the signal that ended CRIU
 };
 
 }  // namespace ckptseal
