@@ -134,6 +134,9 @@ class RefusedDumps(ProcessCase):
         child = self.start(COUNTER)
         self.lives(child, self.dump(child, "--criu", self.folder / "none"), 8, "CRIU")
         self.lives(child, self.dump(child, "--criu", "/bin/false"), 1, "CRIU")
+        killed = self.write("killed", b"#!/bin/sh\nkill -TERM $$\n")
+        killed.chmod(0o755)
+        self.lives(child, self.dump(child, "--criu", killed), 1, "signal 15")
 
     def test_a_full_disk(self):
         child = self.start(COUNTER)
