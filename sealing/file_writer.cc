@@ -3,9 +3,13 @@
 // Seals: wraps the data key for every recipient, then content, manifest and signature.
 #include "sealing/file_writer.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "base/fd.h"
 
@@ -26,6 +30,28 @@ Result<std::vector<Slot>> wrap_for_all(std::span<const std::unique_ptr<Recipient
 }
 
 }  // namespace
+
+Result<FileWriter::Output> FileWriter::Output::from_here_on(int fd) {
+  Output out(fd);
+  struct stat info = {};
+  const int flags = fcntl(fd, F_GETFL);
+  if (fstat(fd, &info) != 0 || flags < 0) return system_error("Cannot write", errno);
+  // With O_APPEND all goes to the end, whatever the position.
+  if (!S_ISREG(info.st_mode) || (flags & O_APPEND) != 0) return out;
+  const off_t start = lseek(fd, 0, SEEK_CUR);
+  if (start < 0) return system_error("Cannot write", errno);
+  out.start_ = static_cast<std::uint64_t>(start);
+  return out;
+}
+
+Status FileWriter::Output::write(ByteView bytes, std::uint64_t offset) const {
+  return start_ ? pwrite_full(fd_, bytes, *start_ + offset) : write_full(fd_, bytes);
+}
+
+Status FileWriter::Output::leave_at(std::uint64_t offset) const {
+  if (!start_ || lseek(fd_, static_cast<off_t>(*start_ + offset), SEEK_SET) >= 0) return {};
+  return system_error("Cannot write", errno);
+}
 
 Result<FileWriter> FileWriter::start(int output_fd, int spool_fd, const SealOptions& options,
                                      std::span<const std::unique_ptr<Recipient>> recipients) {
@@ -54,7 +80,8 @@ Result<FileWriter> FileWriter::start(int output_fd, int spool_fd, const SealOpti
 
   const Bytes block =
       HeaderBlock::build(1, immutable_bytes, slots, immutable.header_size(), keys.header_key());
-  FileWriter writer(output_fd, spool_fd, std::move(keys), std::move(manifest));
+  CKPTSEAL_ASSIGN(const Output output, Output::from_here_on(output_fd));
+  FileWriter writer(output, spool_fd, std::move(keys), std::move(manifest));
   writer.immutable_ = immutable;
   writer.immutable_bytes_ = std::move(immutable_bytes);
   for (const Slot& slot : slots) writer.slot_digests_.push_back(slot.digest());
@@ -75,7 +102,7 @@ Result<FileWriter::Image> FileWriter::add_image(std::string name) {
 }
 
 Status FileWriter::write(ByteView bytes) {
-  CKPTSEAL_TRY(write_full(output_fd_, bytes));
+  CKPTSEAL_TRY(output_.write(bytes, offset_));
   offset_ += bytes.size();
   return {};
 }
@@ -87,33 +114,42 @@ Bytes FileWriter::fresh_buffer() {
   return out;
 }
 
-Status FileWriter::submit(std::unique_ptr<Pending> chunk) {
-  chunk->job = workers_->start([work = chunk.get()] {
-    return work->cipher->encrypt(work->index, work->last,
-                                 MutableByteView(work->buffer).first(work->size), work->entry);
-  });
-  on_their_way_.push_back(std::move(chunk));
-  while (!on_their_way_.empty() && on_their_way_.front()->job->done()) CKPTSEAL_TRY(write_first());
-  return write_until(most_on_their_way);
+ByteView FileWriter::Pending::padded() const {
+  return ByteView(buffer).first(round_to_blocks(size));
 }
 
-Status FileWriter::write_first() {
+Status FileWriter::Pending::encrypt() {
+  const auto end = buffer.begin() + static_cast<std::ptrdiff_t>(size);
+  std::fill(end, buffer.begin() + static_cast<std::ptrdiff_t>(padded().size()), std::uint8_t{0});
+  return cipher->encrypt(index, last, MutableByteView(buffer).first(size), entry);
+}
+
+// Its place in the file is known before it is encrypted.
+Status FileWriter::submit(std::unique_ptr<Pending> chunk) {
+  chunk->entry.offset = chunk->size == 0 ? 0 : offset_;
+  chunk->job = workers_->start([work = chunk.get(), output = output_]() -> Status {
+    CKPTSEAL_TRY(work->encrypt());
+    return output.is_file() ? output.write(work->padded(), work->entry.offset) : Status();
+  });
+  offset_ += chunk->padded().size();
+  on_their_way_.push_back(std::move(chunk));
+  while (!on_their_way_.empty() && on_their_way_.front()->job->done()) CKPTSEAL_TRY(end_first());
+  return end_until(most_on_their_way);
+}
+
+Status FileWriter::end_first() {
   const std::unique_ptr<Pending> chunk = std::move(on_their_way_.front());
   on_their_way_.pop_front();
   CKPTSEAL_TRY(chunk->job->wait());
-  chunk->entry.offset = chunk->size == 0 ? 0 : offset_;
+  if (!output_.is_file()) CKPTSEAL_TRY(output_.write(chunk->padded(), chunk->entry.offset));
   CKPTSEAL_TRY(manifest_.add_chunk(chunk->image, chunk->entry));
-  const std::size_t padded = round_to_blocks(chunk->size);
-  const MutableByteView data = MutableByteView(chunk->buffer).first(padded);
-  std::fill(data.begin() + static_cast<std::ptrdiff_t>(chunk->size), data.end(), std::uint8_t{0});
-  CKPTSEAL_TRY(write(data));
   spare_buffers_.push_back(std::move(chunk->buffer));
   if (!chunk->last) return {};
   return manifest_.end_image(chunk->image, std::move(chunk->name), chunk->length);
 }
 
-Status FileWriter::write_until(std::size_t most) {
-  while (on_their_way_.size() > most) CKPTSEAL_TRY(write_first());
+Status FileWriter::end_until(std::size_t most) {
+  while (on_their_way_.size() > most) CKPTSEAL_TRY(end_first());
   return {};
 }
 
@@ -128,7 +164,7 @@ Status FileWriter::copy_manifest() {
 }
 
 Status FileWriter::finish(const SignFunction& sign) {
-  CKPTSEAL_TRY(write_until(0));
+  CKPTSEAL_TRY(end_until(0));
   Trailer trailer;
   trailer.manifest_offset = offset_;
   CKPTSEAL_TRY(manifest_.finish(slot_digests_, offset_));
@@ -138,7 +174,8 @@ Status FileWriter::finish(const SignFunction& sign) {
                     sign(file_signature_digest(immutable_bytes_, manifest_.digest())));
   }
   CKPTSEAL_TRY(copy_manifest());
-  return write(trailer.serialize());
+  CKPTSEAL_TRY(write(trailer.serialize()));
+  return output_.leave_at(offset_);
 }
 
 FileWriter::Image::Image(FileWriter& writer, std::string name, std::uint32_t number,

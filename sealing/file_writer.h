@@ -2,7 +2,8 @@
 //
 // Writes a sealed checkpoint from front to end, to a file or a pipe alike. It makes the data key
 // and is, with the reader, the only code that sees it. docs/format.md, "Writing". Chunks are
-// encrypted by other threads, several at a time; they are written in the order in which they came.
+// encrypted by other threads, several at a time, which also write them where the output is a file;
+// to a pipe they go in the order in which they came.
 //
 //   FileWriter::start(...)          data key, slots, preamble and header copies
 //   add_image(name), put(...)...    chunks
@@ -34,9 +35,26 @@ struct SealOptions {
 using SignFunction = std::function<Result<EcdsaSignature>(const Digest&)>;
 
 class FileWriter {
+  // Where the bytes go: anywhere in a file, or one after the other.
+  class Output {
+   public:
+    static Result<Output> from_here_on(int fd);
+    bool is_file() const { return start_.has_value(); }
+    // `offset` counts from where it began; without a file it is where the last write ended.
+    Status write(ByteView bytes, std::uint64_t offset) const;
+    // As if all had been written in order.
+    Status leave_at(std::uint64_t offset) const;
+
+   private:
+    explicit Output(int fd) : fd_(fd) {}
+    int fd_;
+    std::optional<std::uint64_t> start_;
+  };
+
  public:
-  // Both descriptors stay the caller's. `output_fd` is written in order and need not be seekable;
-  // `spool_fd` is an empty file for ciphertext. All threads that it needs run when it returns.
+  // Both descriptors stay the caller's. `output_fd` is written from its current position on and
+  // need not be seekable; `spool_fd` is an empty file for ciphertext. All threads that it needs run
+  // when it returns.
   static Result<FileWriter> start(int output_fd, int spool_fd, const SealOptions& options,
                                   std::span<const std::unique_ptr<Recipient>> recipients);
 
@@ -62,10 +80,13 @@ class FileWriter {
     std::string name;          // of the image, if this is its last chunk
     std::uint64_t length = 0;  // the same
     std::shared_ptr<Workers::Job> job;
+
+    ByteView padded() const;
+    Status encrypt();
   };
 
-  FileWriter(int output_fd, int spool_fd, FileKeys keys, ManifestWriter manifest)
-      : output_fd_(output_fd),
+  FileWriter(const Output& output, int spool_fd, FileKeys keys, ManifestWriter manifest)
+      : output_(output),
         spool_fd_(spool_fd),
         keys_(std::move(keys)),
         manifest_(std::move(manifest)) {}
@@ -73,10 +94,10 @@ class FileWriter {
   Status copy_manifest();
   Bytes fresh_buffer();
   Status submit(std::unique_ptr<Pending> chunk);
-  Status write_first();
-  Status write_until(std::size_t most_on_their_way);
+  Status end_first();
+  Status end_until(std::size_t most_on_their_way);
 
-  int output_fd_;
+  Output output_;
   int spool_fd_;
   FileKeys keys_;
   ManifestWriter manifest_;

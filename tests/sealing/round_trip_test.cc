@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What is sealed is read back: all suites, sizes around chunks and pages, files and pipes.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <thread>
 
 #include "sample.h"
@@ -153,6 +157,29 @@ TEST(RoundTripMoreTest, WhatIsWrittenToAPipeIsAFile) {
   EXPECT_EQ(contents.value().images.at("stream"), sample.images[0].second);
 }
 
+// As a shell has it: the output is open, something is in front of it, and something follows.
+TEST(RoundTripMoreTest, AFileIsWrittenFromWhereItStands) {
+  Sample sample;
+  sample.images = {{"stream", pattern("shell", 20 * C + 9)}};
+  for (const int appending : {0, O_APPEND}) {
+    const UniqueFd out = test::memory_file(as_bytes("front"));
+    ASSERT_EQ(fcntl(out.get(), F_SETFL, appending), 0);
+    // With O_APPEND it is the end that counts, not the position.
+    ASSERT_GE(lseek(out.get(), appending != 0 ? 0 : 5, SEEK_SET), 0);
+    ASSERT_TRUE(seal_to(sample, out.get()).ok());
+    ASSERT_TRUE(write_full(out.get(), as_bytes("end")).ok());
+    Bytes all(std::size_t{4} << 20);
+    all.resize(pread_full(out.get(), all, 0).value());
+    ASSERT_EQ(all.size(), 5 + seal(sample).size() + 3);
+    EXPECT_EQ(as_text(ByteView(all).first(5)), "front");
+    EXPECT_EQ(as_text(ByteView(all).last(3)), "end");
+    const Result<Contents> contents =
+        read_bytes(ByteView(all).subspan(5, all.size() - 8), test::unsigned_allowed());
+    ASSERT_TRUE(contents.ok()) << contents.error().message;
+    EXPECT_EQ(contents.value().images.at("stream"), sample.images[0].second);
+  }
+}
+
 TEST(RoundTripMoreTest, NoTwoFilesShareAKeyOrAnId) {
   const Sample sample;
   const Bytes one = seal(sample);
@@ -189,6 +216,23 @@ TEST(WriterTest, AFullOutputIsAnError) {
   const Status sealed = seal_to(Sample(), full.value().get());
   ASSERT_FALSE(sealed.ok());
   EXPECT_EQ(sealed.error().cause, static_cast<std::uint32_t>(ENOSPC));
+}
+
+// The same of a file, whose chunks other threads write: wherever it ends, it is an error.
+TEST(WriterTest, AFileThatCannotGrowIsAnError) {
+  Sample sample;
+  sample.images = {{"stream", pattern("full", 20 * C)}};
+  const std::size_t size = seal(sample).size();
+  for (std::size_t room = 0; room <= size; room += block_size) {
+    const UniqueFd out(memfd_create("full", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    ASSERT_EQ(ftruncate(out.get(), static_cast<off_t>(room)), 0);
+    ASSERT_EQ(fcntl(out.get(), F_ADD_SEALS, F_SEAL_GROW), 0);
+    const Status sealed = seal_to(sample, out.get());
+    EXPECT_EQ(sealed.ok(), room == size) << room;
+    if (!sealed.ok()) {
+      EXPECT_EQ(sealed.error().cause, static_cast<std::uint32_t>(EPERM));
+    }
+  }
 }
 
 TEST(UnlockTest, WhichErrorsGoOnToTheNextSlot) {
