@@ -24,6 +24,8 @@ class ReadImage : public ImageSource::Image {
     CKPTSEAL_ASSIGN(const MutableByteView chunk, reader_.next());
     return ByteView(chunk);
   }
+  void keep() override { reader_.keep(); }
+  void let_go() override { reader_.let_go(); }
   void give_back() override { reader_.give_back(); }
 
  private:

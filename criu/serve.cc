@@ -5,9 +5,12 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <deque>
 #include <set>
 
 #include "criu/stream_connection.h"
@@ -15,19 +18,30 @@
 namespace ckptseal {
 namespace {
 
+// A chunk that is in a pipe by reference, all of it.
+struct Lent {
+  std::size_t size = 0;
+  std::uint64_t end = 0;  // in the image
+};
+
 struct Sending {
   std::string name;
   UniqueFd pipe;
   std::unique_ptr<ImageSource::Image> image;
   ByteView chunk;           // verified; empty: none is in memory
   std::size_t written = 0;  // of the chunk
+  bool lending = false;     // the chunk goes into the pipe by reference
+  std::deque<Lent> lent;
+  std::uint64_t given = 0;  // of the image
   bool begun = false;
   std::uint64_t last_turn = 0;
 };
 
 // CRIU may leave many images half read, and each of them has a chunk. Beyond this, the chunk of
 // whoever has not been written to for longest is given up, and read again for its next turn.
-constexpr std::size_t most_bytes_held = std::size_t{24} << 20;
+constexpr std::size_t most_bytes_held = std::size_t{16} << 20;
+// What is in pipes by reference is not free for the next chunk. Beyond this, chunks are copied.
+constexpr std::size_t most_bytes_lent = std::size_t{8} << 20;
 
 class Server {
  public:
@@ -55,6 +69,7 @@ class Server {
   Result<bool> next_chunk(Sending& sending);
   Status chunk_again(Sending& sending);
   void make_room_for(const Sending& sending);
+  Status take_back(Sending& sending);
   Result<bool> send_some(Sending& sending);
   Status verify_rest();
   Status count_verified(std::size_t size);
@@ -66,6 +81,7 @@ class Server {
   std::vector<Sending> sending_;
   std::set<std::string> read_through_;
   std::size_t held_ = 0;  // bytes of chunks in memory
+  std::size_t lent_ = 0;  // of those in pipes by reference
   std::uint64_t turn_ = 0;
   std::uint64_t given_ = 0;
   std::uint64_t verified_ = 0;
@@ -98,8 +114,10 @@ Status Server::wait_and_work() {
   return {};
 }
 
+// What CRIU has not read yet stays in the pipe, for the pages are the image's own.
 void Server::close(Sending& sending) {
   held_ -= sending.chunk.size();
+  for (const Lent& lent : sending.lent) lent_ -= lent.size;
   sending.pipe.reset();
 }
 
@@ -112,7 +130,9 @@ Status Server::take_request() {
   }
   if (arrival.kind != StreamArrival::Kind::image) return {};
   // First of all the pipe is kept: whatever fails from here on, it must not close.
-  sending_.push_back({std::move(arrival.name), std::move(arrival.pipe), nullptr, {}, 0, false, 0});
+  Sending& sending = sending_.emplace_back();
+  sending.name = std::move(arrival.name);
+  sending.pipe = std::move(arrival.pipe);
   if (sending_.size() > most_open_when_served) {
     return Error{Code::failed,
                  fmt::format("CRIU asked for more than {} images at once; restore with a CRIU that "
@@ -120,15 +140,21 @@ Status Server::take_request() {
                              most_open_when_served),
                  0};
   }
-  CKPTSEAL_ASSIGN(sending_.back().image, source_.open(sending_.back().name));
+  CKPTSEAL_ASSIGN(sending.image, source_.open(sending.name));
   return {};
 }
 
 // False at the end of the image.
 Result<bool> Server::next_chunk(Sending& sending) {
   held_ -= sending.chunk.size();
+  if (sending.lending) {
+    sending.lent.push_back({sending.chunk.size(), sending.given});
+    lent_ += sending.chunk.size();
+    sending.image->keep();
+  }
   CKPTSEAL_ASSIGN(sending.chunk, sending.image->next());
   sending.written = 0;
+  sending.lending = lent_ + sending.chunk.size() <= most_bytes_lent;
   if (sending.chunk.empty()) {
     read_through_.insert(sending.name);
     return false;
@@ -160,6 +186,31 @@ void Server::make_room_for(const Sending& sending) {
   }
 }
 
+// Chunks that CRIU has read from the pipe.
+Status Server::take_back(Sending& sending) {
+  if (sending.lent.empty()) return {};
+  int unread = 0;
+  if (ioctl(sending.pipe.get(), FIONREAD, &unread) != 0) {
+    return system_error("Cannot look into a pipe of CRIU", errno);
+  }
+  while (!sending.lent.empty() &&
+         sending.lent.front().end + static_cast<std::uint64_t>(unread) <= sending.given) {
+    lent_ -= sending.lent.front().size;
+    sending.lent.pop_front();
+    sending.image->let_go();
+  }
+  return {};
+}
+
+// The bytes that went into the pipe, or errno is set. A page goes by reference, without a copy, and
+// may then not change until CRIU has read it.
+ssize_t put_into_pipe(const Sending& sending) {
+  const ByteView pending = sending.chunk.subspan(sending.written);
+  if (!sending.lending) return write(sending.pipe.get(), pending.data(), pending.size());
+  const iovec pages = {const_cast<std::uint8_t*>(pending.data()), pending.size()};
+  return vmsplice(sending.pipe.get(), &pages, 1, SPLICE_F_NONBLOCK);
+}
+
 // True: the image needs its pipe no more. At most one chunk, so that all get their turn; the one
 // behind it is made ready at once, so that the end is seen with the last byte and not by CRIU's
 // closing.
@@ -170,14 +221,15 @@ Result<bool> Server::send_some(Sending& sending) {
     CKPTSEAL_ASSIGN(const bool more, next_chunk(sending));
     if (!more) return true;
   }
+  CKPTSEAL_TRY(take_back(sending));
   if (sending.chunk.empty()) CKPTSEAL_TRY(chunk_again(sending));
-  const ByteView pending = sending.chunk.subspan(sending.written);
-  const ssize_t n = write(sending.pipe.get(), pending.data(), pending.size());
+  const ssize_t n = put_into_pipe(sending);
   if (n < 0 && (errno == EINTR || errno == EAGAIN)) return false;
   // CRIU has closed it early. What it did not read is verified at the end.
   if (n < 0 && errno == EPIPE) return true;
   if (n < 0) return system_error(fmt::format("Cannot write the image {}", sending.name), errno);
   sending.written += static_cast<std::size_t>(n);
+  sending.given += static_cast<std::uint64_t>(n);
   given_ += static_cast<std::uint64_t>(n);
   if (sending.written < sending.chunk.size()) return false;
   CKPTSEAL_ASSIGN(const bool more, next_chunk(sending));

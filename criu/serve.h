@@ -21,10 +21,15 @@ class ImageSource {
   class Image {
    public:
     virtual ~Image() = default;
-    // The next bytes, verified; empty at the end, when all of the image was. Valid until the next
-    // call.
+    // The next bytes, verified, in pages of their own (base/page_buffer.h); empty at the end, when
+    // all of the image was. Valid until the next call of next() or give_back().
     virtual Result<ByteView> next() = 0;
-    // Gives up the memory of what next() has returned last; the same comes again, verified anew.
+    // What next() has returned last stays as it is until let_go(), which is for what was kept
+    // first. Its pages serve nothing else until then, nor ever when the image goes first.
+    virtual void keep() = 0;
+    virtual void let_go() = 0;
+    // Gives up the memory of what next() has returned last and was not kept; the same comes again,
+    // verified anew. Its pages serve nothing else.
     virtual void give_back() = 0;
   };
 

@@ -28,18 +28,20 @@ struct UnlockedFile::ImageReader::Piece {
   bool last = false;
   std::size_t size = 0;
   ChunkEntry entry;
-  Bytes buffer;  // padded
+  PageBuffer buffer;
   std::shared_ptr<Workers::Job> job;
 
-  Status work() {
-    CKPTSEAL_ASSIGN(const std::size_t done, pread_full(fd, buffer, entry.offset));
-    if (done != buffer.size()) {
+  MutableByteView content() const { return buffer.view().first(size); }
+  Status work() const {
+    const MutableByteView padded = buffer.view().first(round_to_blocks(size));
+    CKPTSEAL_ASSIGN(const std::size_t done, pread_full(fd, padded, entry.offset));
+    if (done != padded.size()) {
       return Error{Code::integrity, "it was cut short while it was read", 0};
     }
-    if (!all_zero(ByteView(buffer).subspan(size))) {
+    if (!all_zero(padded.subspan(size))) {
       return Error{Code::integrity, "the padding of a chunk is not zero", 0};
     }
-    return cipher->decrypt(index, last, MutableByteView(buffer).first(size), entry);
+    return cipher->decrypt(index, last, content(), entry);
   }
 };
 
@@ -71,6 +73,18 @@ Result<ChunkEntry> UnlockedFile::ImageReader::entry_of(std::uint64_t index) {
   return page_.entries[index % per_page];
 }
 
+// Enough for any chunk of this image.
+PageBuffer UnlockedFile::ImageReader::fresh_buffer() {
+  if (spare_.empty()) {
+    const std::uint64_t chunk_size = file_.file_->immutable().chunk_size();
+    const std::uint64_t largest = std::min(image_.length, chunk_size);
+    return PageBuffer(round_to_blocks(static_cast<std::size_t>(largest)));
+  }
+  PageBuffer out = std::move(spare_.back());
+  spare_.pop_back();
+  return out;
+}
+
 Result<std::unique_ptr<UnlockedFile::ImageReader::Piece>> UnlockedFile::ImageReader::begin(
     std::uint64_t index) {
   const SealedFile& sealed = *file_.file_;
@@ -88,11 +102,7 @@ Result<std::unique_ptr<UnlockedFile::ImageReader::Piece>> UnlockedFile::ImageRea
                             offset <= sealed.trailer().manifest_offset &&
                             padded <= sealed.trailer().manifest_offset - offset;
   if (piece->size == 0 ? offset != 0 : !in_data_area) return out_of_place();
-  if (!spare_.empty()) {
-    piece->buffer = std::move(spare_.back());
-    spare_.pop_back();
-  }
-  piece->buffer.resize(padded);
+  piece->buffer = fresh_buffer();
   return piece;
 }
 
@@ -117,8 +127,15 @@ void UnlockedFile::ImageReader::forget_ahead() {
   ahead_.clear();
 }
 
+void UnlockedFile::ImageReader::keep() { kept_.push_back(std::move(current_->buffer)); }
+
+void UnlockedFile::ImageReader::let_go() {
+  spare_.push_back(std::move(kept_.front()));
+  kept_.pop_front();
+}
+
 Result<MutableByteView> UnlockedFile::ImageReader::next() {
-  if (current_) spare_.push_back(std::move(current_->buffer));
+  if (current_ && !current_->buffer.view().empty()) spare_.push_back(std::move(current_->buffer));
   current_.reset();
   if (index_ == image_.chunks) return MutableByteView();
   CKPTSEAL_TRY(read_ahead());
@@ -133,12 +150,12 @@ Result<MutableByteView> UnlockedFile::ImageReader::next() {
   }
   ++index_;
   CKPTSEAL_TRY(read_ahead());
-  return MutableByteView(current_->buffer).first(current_->size);
+  return current_->content();
 }
 
 void UnlockedFile::ImageReader::give_back() {
   if (!current_) return;
-  current_.reset();
+  current_.reset();  // not to the spare ones: a pipe may refer to it
   forget_ahead();
   spare_.clear();
   --index_;

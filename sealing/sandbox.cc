@@ -8,6 +8,7 @@
 #include <grp.h>
 #include <malloc.h>
 #include <seccomp.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -65,52 +66,28 @@ constexpr int forbidden[] = {
 // All that reading and writing of open descriptors needs. Secrets of later images come from
 // memfd_secret, which needs ftruncate.
 constexpr int allowed[] = {
-    SCMP_SYS(read),
-    SCMP_SYS(write),
-    SCMP_SYS(pread64),
-    SCMP_SYS(pwrite64),
-    SCMP_SYS(readv),
-    SCMP_SYS(writev),
-    SCMP_SYS(lseek),
-    SCMP_SYS(fstat),
-    SCMP_SYS(newfstatat),
-    SCMP_SYS(close),
-    SCMP_SYS(munmap),
-    SCMP_SYS(mremap),
-    SCMP_SYS(madvise),
-    SCMP_SYS(brk),
-    SCMP_SYS(mlock),
-    SCMP_SYS(memfd_secret),
-    SCMP_SYS(ftruncate),
-    SCMP_SYS(futex),
-    SCMP_SYS(sched_yield),
-    SCMP_SYS(poll),
-    SCMP_SYS(ppoll),
-    SCMP_SYS(sendmsg),
-    SCMP_SYS(recvmsg),
-    SCMP_SYS(sendto),
-    SCMP_SYS(recvfrom),
-    SCMP_SYS(getrandom),
-    SCMP_SYS(clock_gettime),
-    SCMP_SYS(gettimeofday),
-    SCMP_SYS(getpid),
-    SCMP_SYS(gettid),
-    SCMP_SYS(getrusage),
-    SCMP_SYS(rt_sigaction),
-    SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(restart_syscall),
-    SCMP_SYS(tgkill),
-    SCMP_SYS(sigaltstack),
-    SCMP_SYS(exit),
+    SCMP_SYS(read),           SCMP_SYS(write),        SCMP_SYS(pread64),
+    SCMP_SYS(pwrite64),       SCMP_SYS(readv),        SCMP_SYS(writev),
+    SCMP_SYS(vmsplice),       SCMP_SYS(lseek),        SCMP_SYS(fstat),
+    SCMP_SYS(newfstatat),     SCMP_SYS(close),        SCMP_SYS(munmap),
+    SCMP_SYS(mremap),         SCMP_SYS(madvise),      SCMP_SYS(brk),
+    SCMP_SYS(mlock),          SCMP_SYS(memfd_secret), SCMP_SYS(ftruncate),
+    SCMP_SYS(futex),          SCMP_SYS(sched_yield),  SCMP_SYS(poll),
+    SCMP_SYS(ppoll),          SCMP_SYS(sendmsg),      SCMP_SYS(recvmsg),
+    SCMP_SYS(sendto),         SCMP_SYS(recvfrom),     SCMP_SYS(getrandom),
+    SCMP_SYS(clock_gettime),  SCMP_SYS(gettimeofday), SCMP_SYS(getpid),
+    SCMP_SYS(gettid),         SCMP_SYS(getrusage),    SCMP_SYS(rt_sigaction),
+    SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
+    SCMP_SYS(tgkill),         SCMP_SYS(sigaltstack),  SCMP_SYS(exit),
     SCMP_SYS(exit_group),
 #ifdef CKPTSEAL_SANITIZED
     SCMP_SYS(pipe2),  // UndefinedBehaviorSanitizer asks it whether memory can be read
 #endif
 };
 
-// Of fcntl only what a pipe of CRIU needs (docs/criu-stream.md, "Pipes"): not to duplicate, lock or
-// hand out descriptors. The kernel looks at the lower half of both arguments alone.
+// Of fcntl and ioctl only what a pipe of CRIU needs (docs/criu-stream.md, "Pipes"): not to
+// duplicate, lock or hand out descriptors, nor to type at a terminal. The kernel looks at the lower
+// half of both arguments alone.
 int allow_pipe_settings(scmp_filter_ctx filter) {
   constexpr scmp_datum_t lower_half = 0xffffffff;
   const auto argument = [](unsigned index, int value) {
@@ -123,9 +100,12 @@ int allow_pipe_settings(scmp_filter_ctx filter) {
       error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1, argument(1, command));
     }
   }
+  if (error == 0) {
+    error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 2, argument(1, F_SETFL),
+                             argument(2, O_NONBLOCK));
+  }
   if (error != 0) return error;
-  return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 2, argument(1, F_SETFL),
-                          argument(2, O_NONBLOCK));
+  return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, argument(1, FIONREAD));
 }
 
 // For all threads of the process.

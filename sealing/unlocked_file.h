@@ -10,6 +10,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "base/page_buffer.h"
 #include "base/workers.h"
 #include "sealing/manifest.h"
 #include "sealing/sealed_file.h"
@@ -86,10 +87,16 @@ class UnlockedFile::ImageReader {
   ImageReader& operator=(ImageReader&&) = delete;
   ~ImageReader();
 
-  // The next chunk's plaintext, at most one chunk size; empty at the end of the image. The view is
-  // valid until the next call of anything here.
+  // The next chunk's plaintext, at most one chunk size, in pages of its own (base/page_buffer.h);
+  // empty at the end of the image. The view is valid until the next call of next() or give_back().
   Result<MutableByteView> next();
-  // Gives up the memory of the chunk that next() has returned; the same comes again.
+  // The chunk that next() has returned stays as it is, beyond the next calls, until let_go(), which
+  // is for the one that was kept first. Its pages serve nothing else until then, nor ever when this
+  // goes first.
+  void keep();
+  void let_go();
+  // Gives up the memory of the chunk that next() has returned, which was not kept; the same comes
+  // again. Its pages serve nothing else.
   void give_back();
 
  private:
@@ -99,6 +106,7 @@ class UnlockedFile::ImageReader {
               Workers* workers);
   Result<ChunkEntry> entry_of(std::uint64_t index);
   Result<std::unique_ptr<Piece>> begin(std::uint64_t index);
+  PageBuffer fresh_buffer();
   Status read_ahead();
   void forget_ahead();
 
@@ -110,7 +118,8 @@ class UnlockedFile::ImageReader {
   std::uint64_t index_ = 0;                   // of what next() returns
   std::unique_ptr<Piece> current_;            // what it has returned
   std::deque<std::unique_ptr<Piece>> ahead_;  // from index_ on
-  std::vector<Bytes> spare_;
+  std::deque<PageBuffer> kept_;
+  std::vector<PageBuffer> spare_;
 };
 
 }  // namespace ckptseal

@@ -9,10 +9,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <filesystem>
 #include <iterator>
 #include <stdexcept>
+#include <utility>
 
+#include "base/page_buffer.h"
 #include "sample.h"
 
 namespace ckptseal::test {
@@ -216,7 +219,10 @@ class MemorySource::MemoryImage : public ImageSource::Image {
  public:
   MemoryImage(MemorySource& source, std::string name)
       : source_(source), name_(std::move(name)), rest_(source.images_.at(name_)) {}
-  ~MemoryImage() override { set_chunk({}); }
+  ~MemoryImage() override {
+    count(-chunk_.view().size());
+    for (const PageBuffer& kept : kept_) count(-kept.view().size());
+  }
   Result<ByteView> next() override {
     if (name_ == source_.bad && index_ == source_.bad_chunk) {
       return Error{Code::integrity, "a chunk was altered", 0};
@@ -225,29 +231,42 @@ class MemorySource::MemoryImage : public ImageSource::Image {
     const ByteView next = rest_.first(std::min(rest_.size(), source_.chunk_));
     rest_ = rest_.subspan(next.size());
     if (next.empty()) ++source_.read_through[name_];
-    set_chunk(next);
-    return ByteView(chunk_);
+    use_for_something_else(std::exchange(chunk_, PageBuffer(next.size())));
+    std::copy(next.begin(), next.end(), chunk_.view().begin());
+    count(next.size());
+    return ByteView(chunk_.view());
+  }
+  void keep() override { kept_.push_back(std::move(chunk_)); }
+  void let_go() override {
+    use_for_something_else(std::move(kept_.front()));
+    kept_.pop_front();
+    ++source_.let_go;
   }
   void give_back() override {
-    rest_ = ByteView(rest_.data() - chunk_.size(), rest_.size() + chunk_.size());
+    const std::size_t size = chunk_.view().size();
+    rest_ = ByteView(rest_.data() - size, rest_.size() + size);
     --index_;
-    set_chunk({});
+    count(-size);
+    chunk_ = {};
     ++source_.given_back;
   }
 
  private:
-  // A copy, so that a view of what was given up is found out.
-  void set_chunk(ByteView bytes) {
-    source_.held -= chunk_.size();
-    chunk_ = Bytes(bytes.begin(), bytes.end());
-    source_.held += chunk_.size();
+  void count(std::size_t size) {
+    source_.held += size;
     source_.most_held = std::max(source_.most_held, source_.held);
+  }
+  // As a next chunk would, so that whoever still refers to it is found out.
+  void use_for_something_else(PageBuffer buffer) {
+    std::fill(buffer.view().begin(), buffer.view().end(), std::uint8_t{0xee});
+    count(-buffer.view().size());
   }
 
   MemorySource& source_;
   std::string name_;
   ByteView rest_;
-  Bytes chunk_;
+  PageBuffer chunk_;
+  std::deque<PageBuffer> kept_;
   std::size_t index_ = 0;
 };
 

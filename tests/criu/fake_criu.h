@@ -105,6 +105,7 @@ class MemorySource : public ImageSource {
   std::size_t held = 0;  // bytes of chunks that it has lent
   std::size_t most_held = 0;
   int given_back = 0;
+  int let_go = 0;  // chunks that were kept and were read
 
  private:
   class MemoryImage;

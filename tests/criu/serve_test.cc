@@ -318,6 +318,59 @@ TEST_F(ServeTest, ManyHalfReadImagesDoNotFillTheMemory) {
   EXPECT_EQ(source.held, 0U);
 }
 
+// Chunks lie in the pipe by reference, and what reuses their memory must not change what CRIU
+// reads.
+TEST_F(ServeTest, AReaderThatIsLateReadsWhatWasVerified) {
+  start();
+  const UniqueFd slow = criu.open_to_restore("pages-1.img");
+  Bytes got;
+  while (got.size() < pages.size()) {
+    // More than the pipe holds is on its way, and other images have their turns.
+    const Bytes some =
+        test::read_exactly(slow.get(), std::min(chunk / 2, pages.size() - got.size()));
+    ASSERT_FALSE(some.empty());
+    got.insert(got.end(), some.begin(), some.end());
+    if (got.size() % (8 * chunk) == 0) {
+      EXPECT_EQ(criu.restore("even.img").size(), 2 * chunk);
+    }
+  }
+  EXPECT_EQ(got, pages);
+  expect_good(finish());
+  EXPECT_GT(source.let_go, 20) << "the memory was used again meanwhile";
+  EXPECT_EQ(source.held, 0U);
+}
+
+// The image is through, its memory is given up, and its pipe is full.
+TEST_F(ServeTest, WhatIsLeftInThePipeAtTheEndStays) {
+  start();
+  std::vector<UniqueFd> pipes;
+  for (int i = 0; i < 20; ++i) pipes.push_back(criu.open_to_restore("even.img"));
+  EXPECT_EQ(criu.restore("pages-1.img"), pages);
+  for (const UniqueFd& pipe : pipes) {
+    EXPECT_EQ(test::read_to_end(pipe.get()), pattern("even", 2 * chunk));
+  }
+  expect_good(finish());
+  EXPECT_EQ(source.held, 0U);
+}
+
+// More than may be lent: the rest is copied.
+TEST_F(ServeTest, ManyFullPipesHoldLittleMemory) {
+  constexpr int count = 40;
+  start();
+  std::vector<UniqueFd> pipes;
+  for (int i = 0; i < count; ++i) {
+    pipes.push_back(criu.open_to_restore("pages-1.img"));
+    ASSERT_EQ(test::read_exactly(pipes.back().get(), 1), Bytes(1, pages[0]));
+  }
+  EXPECT_EQ(criu.restore("inventory.img"), inventory);
+  for (const UniqueFd& pipe : pipes) {
+    const Bytes rest = test::read_to_end(pipe.get());
+    EXPECT_TRUE(std::equal(rest.begin(), rest.end(), pages.begin() + 1, pages.end()));
+  }
+  expect_good(finish());
+  EXPECT_LE(source.most_held, std::size_t{12} << 20);
+}
+
 TEST_F(ServeTest, NothingIsLeftOpenByTheServerItself) {
   const std::size_t before = test::open_descriptors();
   start();

@@ -9,6 +9,7 @@
 #include <linux/io_uring.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -29,6 +30,7 @@
 #include <string>
 
 #include "base/crypto.h"
+#include "base/page_buffer.h"
 #include "base/process.h"
 #include "base/workers.h"
 #include "sample.h"
@@ -77,6 +79,7 @@ std::vector<Attempt> only_after_the_second_step() {
       {"Prctl", [] { prctl(PR_SET_DUMPABLE, 1); }},
       {"Setuid", [] { syscall(SYS_setuid, 0); }},
       {"Ioctl", [] { syscall(SYS_ioctl, 0, 0, 0); }},
+      {"IoctlTypesAtTheTerminal", [] { ioctl(0, TIOCSTI, "x"); }},
       {"Dup", [] { (void)!dup(0); }},
       {"FcntlDup", [] { (void)fcntl(-1, F_DUPFD_CLOEXEC, 10); }},
       {"FcntlAppend", [] { (void)fcntl(-1, F_SETFL, O_NONBLOCK | O_APPEND); }},
@@ -292,12 +295,17 @@ TEST(SandboxTest, HoldsForOtherThreads) {
 TEST(SandboxTest, PipesThatArriveCanBeSetUp) {
   Result<Pipe> pipe = make_pipe();
   ASSERT_TRUE(pipe.ok());
-  const std::vector<int> keep = {pipe.value().read_end.get()};
+  const std::vector<int> keep = {pipe.value().read_end.get(), pipe.value().write_end.get()};
   const ExitStatus status = run([&] {
     if (!enter_both(keep)) return setup_failed;
     if (fcntl(keep[0], F_SETFL, O_NONBLOCK) != 0) return 1;
     if ((fcntl(keep[0], F_GETFL) & (O_ACCMODE | O_NONBLOCK)) != (O_RDONLY | O_NONBLOCK)) return 2;
-    return fcntl(keep[0], F_SETPIPE_SZ, 131072) >= 131072 ? 0 : 3;
+    if (fcntl(keep[0], F_SETPIPE_SZ, 131072) < 131072) return 3;
+    const PageBuffer pages(8192);
+    const iovec all = {pages.view().data(), pages.view().size()};
+    int unread = 0;
+    if (vmsplice(keep[1], &all, 1, SPLICE_F_NONBLOCK) != 8192) return 4;
+    return ioctl(keep[0], FIONREAD, &unread) == 0 && unread == 8192 ? 0 : 5;
   });
   EXPECT_EQ(status.code, 0) << "signal " << status.signal;
 }
