@@ -5,6 +5,7 @@ import datetime
 import os
 import pathlib
 import platform
+import shutil
 import statistics
 import subprocess
 
@@ -93,7 +94,9 @@ def version_of(program, environment):
 
 
 def commit():
-    """Of the sources, where they are in git."""
+    """Of the sources, where they are in git and git is installed."""
+    if not shutil.which("git"):
+        return ""
     done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=pathlib.Path(__file__).parent, text=True, check=False,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     return done.stdout.strip()

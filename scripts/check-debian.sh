@@ -35,7 +35,7 @@ readonly MARK=.check-debian # in FOLDER, once the base system is whole
 if [[ ${1-} == --in-namespace ]]; then
     folder=$2
     shift 2
-    mount --bind "$folder" "$folder" # the root of a chroot has to be a mount for unshare to work in there
+    mount --bind "$folder" "$folder" # to be the root it has to be a mount
     cd -- "$folder"
     mount -t proc proc "$folder/proc"
     mount -t tmpfs -o mode=755 tmpfs "$folder/dev"
@@ -57,7 +57,10 @@ if [[ ${1-} == --in-namespace ]]; then
         ln -s "/proc/self/fd/$i" "$folder/dev/${names[i]}"
     done
     mount -t tmpfs -o mode=1777 tmpfs "$folder/tmp"
-    exec chroot "$folder" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 CI=true \
+    # Not with chroot alone: CRIU dumps no mount namespace of a process whose root is not that of the namespace.
+    mkdir -p "$folder/mnt/outside"
+    pivot_root . mnt/outside
+    exec chroot . /bin/sh -c 'umount -l /mnt/outside && exec "$@"' sh /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 CI=true \
         ${http_proxy:+"http_proxy=$http_proxy"} ${https_proxy:+"https_proxy=$https_proxy"} \
         bash /root/ckpt-seal/scripts/test.sh "$@" </dev/null
 fi
