@@ -13,19 +13,6 @@
 namespace ckptseal {
 namespace {
 
-// As a shell does, but for elements that depend on the current folder, empty ones among them: root
-// runs what is found, and may be anywhere.
-std::string find_in_path(const std::string& name) {
-  const char* const path = std::getenv("PATH");
-  std::istringstream folders(path == nullptr ? "/usr/sbin:/usr/bin:/sbin:/bin" : path);
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    if (!folder.starts_with('/')) continue;
-    const std::string candidate = fmt::format("{}/{}", folder, name);
-    if (access(candidate.c_str(), X_OK) == 0) return candidate;
-  }
-  return "";
-}
-
 Result<std::string> this_program() {
   std::string out(PATH_MAX, '\0');
   const ssize_t n = readlink("/proc/self/exe", out.data(), out.size());
@@ -35,6 +22,18 @@ Result<std::string> this_program() {
 }
 
 }  // namespace
+
+// What depends on the current folder could be anybody's, an empty element among it.
+std::string find_in_path(const std::string& name) {
+  const char* const path = std::getenv("PATH");
+  std::istringstream folders(path == nullptr ? "/usr/sbin:/usr/bin:/sbin:/bin" : path);
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    if (!folder.starts_with('/')) continue;
+    std::string candidate = fmt::format("{}/{}", folder, name);
+    if (access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return "";
+}
 
 std::string name_of_criu(const std::string& named) {
   if (!named.empty()) return named;

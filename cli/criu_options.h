@@ -21,10 +21,13 @@ void add_criu_option(const Verb& verb, std::string& program);
 // With --criu, and all that goes to CRIU.
 void add_criu_options(const Verb& verb, CriuOptions& options);
 
+// The path of a program by its name, as root may run it: as a shell looks in PATH, but elements
+// that do not begin with a slash are passed over. Empty when there is none.
+std::string find_in_path(const std::string& name);
 // What the user calls CRIU: `named`, else CRIU in the environment, else "criu".
 std::string name_of_criu(const std::string& named);
-// A path of it: a name without a slash is looked up in PATH, where elements that do not begin with
-// a slash are passed over. Code::unavailable when there is none that can be run.
+// A path of it: a name without a slash is looked up in PATH. Code::unavailable when there is none
+// that can be run.
 Result<std::string> find_criu(const std::string& named);
 // Takes out what could set any option and load any library, --no-default-config or not.
 void clean_criu_environment();

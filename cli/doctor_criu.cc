@@ -132,6 +132,21 @@ Finding check_capabilities() {
                           fmt::join(missing, ", ")));
 }
 
+// CRIU runs both for a tree that has a network namespace of its own.
+Finding check_network() {
+  if (find_in_path("ip").empty()) {
+    return hint("network",
+                "There is no program ip, which CRIU needs for network namespaces; install the "
+                "package iproute2.");
+  }
+  if (find_in_path("iptables-restore").empty()) {
+    return hint("network",
+                "There is no program iptables-restore, with which CRIU locks a network namespace; "
+                "install the package iptables, or dump with -- --network-lock nftables or skip.");
+  }
+  return good("network", "CRIU finds the programs that it needs for network namespaces.");
+}
+
 Finding check_run_folder() {
   const Result<RunFolder> folder = RunFolder::make();
   if (!folder.ok()) return problem("run_folder", folder.error().message);
@@ -152,6 +167,7 @@ Findings examine_criu(const std::string& named) {
   clean_criu_environment();
   Findings out = {check_criu(program.value())};
   if (geteuid() == 0) out.push_back(check_capabilities());
+  out.push_back(check_network());
   out.push_back(check_run_folder());
   return out;
 }

@@ -55,6 +55,17 @@ class Doctor(DoctorCase):
         self.is_found(self.findings(criu="/none/criu")["criu"], "problem", "/none/criu")
         self.is_found(self.findings(environment=dict(environment, CRIU="/none/criu"))["criu"], "problem")
 
+    def test_programs_that_criu_runs_for_a_network(self):
+        criu = self.criu("true")
+        programs = self.folder / "network"
+        programs.mkdir()
+        (programs / "swtpm").symlink_to(shutil.which("swtpm"))
+        environment = dict(support.ENVIRONMENT, PATH=str(programs))
+        for missing, package in (("ip", "iproute2"), ("iptables-restore", "iptables")):
+            self.is_found(self.findings(criu=criu, environment=environment)["network"], "hint", package)
+            (programs / missing).symlink_to("/bin/true")
+        self.is_found(self.findings(criu=criu, environment=environment)["network"], "good")
+
     def test_a_journal_that_cannot_be_written(self):
         journal = self.b.state / "journal"
         self.is_found(self.findings()["journal"], "good")
