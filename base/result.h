@@ -86,6 +86,7 @@ using Status = Result<void>;
       return std::move(ckptseal_status).error();                    \
   } while (false)
 
+// NOLINTBEGIN(bugprone-macro-parentheses): what is declared has no parentheses
 // CKPTSEAL_ASSIGN(auto value, result_expression): the value, or returns the error.
 #define CKPTSEAL_ASSIGN(declaration, expression) \
   CKPTSEAL_ASSIGN_INNER(CKPTSEAL_CONCAT(ckptseal_result_, __LINE__), declaration, expression)
@@ -93,3 +94,4 @@ using Status = Result<void>;
   auto result = (expression);                                  \
   if (!result.ok()) return std::move(result).error();          \
   declaration = std::move(result).value()
+// NOLINTEND(bugprone-macro-parentheses)

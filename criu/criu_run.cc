@@ -139,7 +139,8 @@ Error CriuRun::failure() const {
 }
 
 Error CriuRun::explain(Error error) const {
-  return error.cause == ECONNRESET && !first_error().empty() ? failure() : error;
+  if (error.cause == ECONNRESET && !first_error().empty()) return failure();
+  return error;
 }
 
 Status CriuRun::go_on() {

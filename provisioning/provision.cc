@@ -34,8 +34,9 @@ Result<Present> read_present(const State& state) {
   // The keys can be found in the TPM again, and the record still pins it.
   Result<std::optional<TpmKeys>> keys = state.keys();
   if (!keys.ok() && keys.error().code != Code::integrity) return std::move(keys).error();
-  if (keys.ok()) out.keys = std::move(keys).value();
-  if (!keys.ok()) {
+  if (keys.ok()) {
+    out.keys = std::move(keys).value();
+  } else {
     out.warnings.push_back(
         fmt::format("{} was damaged and has been written again.", state.keys_path()));
   }

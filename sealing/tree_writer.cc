@@ -152,7 +152,7 @@ void join_pieces(std::vector<Piece>& pieces, std::uint64_t gap) {
 
 // The parts of a file that are not holes, in order; the whole if the file system cannot tell.
 std::vector<Piece> find_pieces(int fd, std::uint64_t size) {
-  const std::vector<Piece> whole = {{0, size}};
+  std::vector<Piece> whole = {{0, size}};
   std::vector<Piece> pieces;
   std::uint64_t at = 0;
   std::uint64_t gap = 4096;

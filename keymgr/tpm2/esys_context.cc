@@ -18,7 +18,7 @@ namespace {
 
 // Covers the frames of ESYS and of the cryptography below it, which had the plaintext in arrays.
 [[gnu::noinline]] void wipe_stack() {
-  std::array<std::uint8_t, 32 * 1024> below;
+  std::array<std::uint8_t, std::size_t{32} * 1024> below;
   wipe(below);
 }
 

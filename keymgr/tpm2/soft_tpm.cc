@@ -223,7 +223,7 @@ Result<SoftTpm> SoftTpm::start(const std::string& folder) {
 }
 
 SoftTpm::SoftTpm(SoftTpm&& other) noexcept
-    : child_(std::exchange(other.child_, std::nullopt)), tcti_(other.tcti_) {}
+    : child_(std::exchange(other.child_, std::nullopt)), tcti_(std::move(other.tcti_)) {}
 
 Status SoftTpm::stop() {
   if (!child_) return {};
