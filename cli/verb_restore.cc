@@ -46,12 +46,15 @@ Result<Outcome> start_process(const Globals& globals, const RestoreVerbOptions& 
                     OutputFile::create(options.pidfile, 0644, OutputFile::Replace::allowed));
     pidfile.emplace(std::move(file));
   }
-  Result<Restored> restored = restore(job, reading->events(console));
+  HelperEvents events = reading->events(console);
+  events.authentic = [&](const proto::Authentic& what) {
+    entry.checkpoint_id = what.checkpoint_id();
+    entry.origin = what.origin();
+  };
+  Result<Restored> restored = restore(job, events);
   if (!restored.ok()) return with_subject(reading->name(), std::move(restored).error());
   const HelperReport& report = restored.value().report;
   const pid_t task = restored.value().first_task;
-  entry.checkpoint_id = report.checkpoint_id();
-  entry.origin = report.origin();
   if (report.has_opened_slot()) entry.opened_slot = report.opened_slot();
   entry.pid = task;
   if (!options.detach) CKPTSEAL_TRY(hold_signals());

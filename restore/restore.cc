@@ -34,6 +34,9 @@ Status serve_images(const UnlockedFile& unlocked, Workers& workers, int connecti
 Result<HelperReport> serve_file(const RestoreJob& job, int listener, HelperChannel& channel) {
   const ReadJob& read = job.read;
   CKPTSEAL_ASSIGN(SealedFile file, SealedFile::open(read.sealed_fd));
+  for (const std::string& clause : file.warnings()) CKPTSEAL_TRY(channel.warn(clause));
+  CKPTSEAL_TRY(file.verify_origin(read.origins, false));
+  CKPTSEAL_TRY(channel.authentic(file.immutable().id, file.immutable().origin));
   if (file.immutable().content != Content::criu) {
     return Error{Code::usage,
                  fmt::format("it holds {}, no process tree: only what 'ckpt-seal dump' made is "
@@ -41,8 +44,6 @@ Result<HelperReport> serve_file(const RestoreJob& job, int listener, HelperChann
                              content_word(file.immutable().content)),
                  0};
   }
-  for (const std::string& clause : file.warnings()) CKPTSEAL_TRY(channel.warn(clause));
-  CKPTSEAL_TRY(file.verify_origin(read.origins, false));
   HelperReport report = report_file(file);
   report.set_signature_verified(true);
   CKPTSEAL_ASSIGN(const auto identities, read.identities());

@@ -23,6 +23,8 @@ namespace {
 constexpr std::uint32_t largest_message = 16 << 20;
 constexpr int last_words_ms = 5000;  // of a helper whose other end failed
 
+Error no_message() { return {Code::failed, "The helper sent a message that is none.", 0}; }
+
 Status send_frame(int socket, const std::string& body) {
   ByteWriter frame;
   frame.u32(static_cast<std::uint32_t>(body.size())).bytes(as_bytes(body));
@@ -43,7 +45,7 @@ Result<std::optional<Bytes>> receive_frame(int socket) {
   if (done == 0) return std::optional<Bytes>();
   const std::uint32_t length = ByteReader(length_bytes).u32();
   if (done != length_bytes.size() || length > largest_message) {
-    return Error{Code::failed, "The helper sent a message that is none.", 0};
+    return no_message();
   }
   Bytes body(length);
   CKPTSEAL_ASSIGN(done, read_full(socket, body));
@@ -99,6 +101,13 @@ Status HelperChannel::warn(const std::string& clause) {
 Status HelperChannel::tpm_done() {
   proto::FromHelper message;
   message.set_tpm_done(true);
+  return send(message);
+}
+
+Status HelperChannel::authentic(const CheckpointId& id, const Digest& origin) {
+  proto::FromHelper message;
+  message.mutable_authentic()->set_checkpoint_id(id.data(), id.size());
+  message.mutable_authentic()->set_origin(origin.data(), origin.size());
   return send(message);
 }
 
@@ -229,6 +238,7 @@ class HelperTalk {
   Status wait_for_helper();
   Status tell_outside(const Result<bool>& asked);
   Status take(const proto::FromHelper& message);
+  Status take_authentic(const proto::Authentic& what) const;
   Error failure_of(const proto::Failure& failure) const;
 
   int socket_;
@@ -275,6 +285,15 @@ Error HelperTalk::failure_of(const proto::Failure& failure) const {
   return outside_failed_ && error.cause == ECONNRESET ? *outside_failed_ : error;
 }
 
+Status HelperTalk::take_authentic(const proto::Authentic& what) const {
+  if (what.checkpoint_id().size() != std::tuple_size_v<CheckpointId> ||
+      what.origin().size() != std::tuple_size_v<Digest>) {
+    return no_message();
+  }
+  if (events_.authentic) events_.authentic(what);
+  return {};
+}
+
 Status HelperTalk::take(const proto::FromHelper& message) {
   switch (message.kind_case()) {
     case proto::FromHelper::kProgress:
@@ -288,6 +307,8 @@ Status HelperTalk::take(const proto::FromHelper& message) {
     case proto::FromHelper::kTpmDone:
       if (events_.tpm_done) events_.tpm_done();
       return {};
+    case proto::FromHelper::kAuthentic:
+      return take_authentic(message.authentic());
     case proto::FromHelper::kInputEnded:
       return answer_with(socket_, events_.input_ended);
     case proto::FromHelper::kStartPeer:
@@ -313,7 +334,7 @@ Result<std::optional<HelperReport>> HelperTalk::run() {
     if (!frame) return std::optional<HelperReport>();
     proto::FromHelper message;
     if (!parse(message, *frame)) {
-      return Error{Code::failed, "The helper sent a message that is none.", 0};
+      return no_message();
     }
     if (message.has_report()) return std::optional<HelperReport>(message.report());
     CKPTSEAL_TRY(take(message));

@@ -12,6 +12,7 @@
 
 #include "base/crypto.h"
 #include "base/result.h"
+#include "keymgr/recipient.h"
 #include "proto/helper.pb.h"
 
 namespace ckptseal {
@@ -27,6 +28,8 @@ class HelperChannel {
   Status progress(std::uint64_t done, std::uint64_t total);
   Status warn(const std::string& clause);
   Status tpm_done();
+  // Only behind a signature of a trusted host that was verified.
+  Status authentic(const CheckpointId& id, const Digest& origin);
   Result<EcdsaSignature> sign(const Digest& digest);
   // Asks whether whoever made the input ended well, for the end of a pipe does not say.
   Status confirm_input();
@@ -55,6 +58,7 @@ struct HelperEvents {
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
   std::function<void(const std::string& clause)> warning;
   std::function<void()> tpm_done;
+  std::function<void(const proto::Authentic&)> authentic;  // of the right lengths
   std::function<Result<EcdsaSignature>(const Digest&)> sign;
   std::function<Status()> input_ended;
   std::function<Status()> start_peer;

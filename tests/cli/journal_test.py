@@ -202,10 +202,45 @@ class JournalOfProcesses(ProcessCase, JournalCase):
         self.assertEqual((elsewhere["verb"], elsewhere["reason"], elsewhere["pid"]), ("restore", "no_slot", None))
         self.assertEqual((restore["code"], restore["opened_slot"], restore["pid"]), (0, 0, restored["pid"]))
         self.assertEqual((restore["recipients"], restore["recipient_count"]), ([], 0))
-        for entry in (dump, restore):
+        for entry in (dump, restore, elsewhere):
             self.assertEqual(entry["checkpoint_id"], sealed["checkpoint_id"])
             self.assertEqual(entry["origin"], fingerprints["host-a"])
             self.assertEqual((entry["path"], entry["uid"]), (str(self.sealed_file), os.getuid()))
+
+    def test_a_refused_restore_names_what_was_vouched_for(self):
+        self.dumped()
+        sealed = self.json(self.a.run("--json", "inspect", self.sealed_file))
+        whole = self.sealed_file.read_bytes()
+        self.assertTrue(sealed["signature_verified"])
+        size = len(whole)
+        # What is behind the signature, as docs/format.md lays it out, and what the signature itself is or covers.
+        id_of_file = bytes.fromhex(sealed["checkpoint_id"])
+        cases = (("no slot", 9, {"host": self.a}, None, True), ("a chunk", 5, {}, size // 2, True),
+                 ("no CRIU", 1, {"criu": "/bin/false"}, None, True),
+                 ("signature", 5, {}, size - 4096 + 26, False), ("manifest", 5, {}, size - 4096 - 16384 + 100, False),
+                 ("its id", 5, {}, whole.index(id_of_file), False), ("no file", 5, {}, 0, False))
+        for name, code, how, at, vouched in cases:
+            with self.subTest(name):
+                content = bytearray(whole)
+                if name == "its id":  # in both copies of the header, each with its checksum wrong then
+                    content = content.replace(id_of_file, bytes(16))
+                elif at is not None:
+                    content[at] ^= 1
+                self.sealed_file.write_bytes(content)
+                host = how.get("host", self.b)
+                more = ("--criu", how["criu"]) if "criu" in how else ()
+                self.refused(self.restore(*more, host=host), code)
+                entry = self.entries(host.state)[-1]
+                self.assertEqual((entry["verb"], entry["code"], entry["pid"], entry["opened_slot"]),
+                                 ("restore", code, None, None))
+                expected = (sealed["checkpoint_id"], sealed["origin"]) if vouched else (None, None)
+                self.assertEqual((entry["checkpoint_id"], entry["origin"]), expected)
+        self.sealed_file.write_bytes(whole)
+        self.addCleanup(self.b.run, "host", "trust", self.a.record(), "--as", "origin")
+        self.succeeds(self.b.run("host", "trust", "--remove", "host-a", "--as", "origin"))
+        self.refused(self.restore(), 4)
+        entry = self.entries(self.b.state)[-1]
+        self.assertEqual((entry["checkpoint_id"], entry["origin"]), (None, None))
 
     def test_without_a_journal_nothing_is_done(self):
         child = self.start(COUNTER)
