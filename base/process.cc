@@ -25,6 +25,13 @@ void die_with_parent(pid_t parent, int signal_number) {
   if (getppid() != parent) _exit(127);
 }
 
+// execve(2) hands the mask on.
+void unblock_signals() {
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
 bool redirect(int from, int to) {
   if (from < 0) {
     UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -61,7 +68,8 @@ Result<Child> Child::adopt(pid_t pid) {
   return Child(pid, std::move(pidfd));
 }
 
-Result<Child> Child::start(const std::vector<std::string>& argv, Descriptors descriptors) {
+Result<Child> Child::start(const std::vector<std::string>& argv, Descriptors descriptors,
+                           Group group) {
   std::vector<char*> arguments;
   arguments.reserve(argv.size() + 1);
   for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
@@ -71,6 +79,8 @@ Result<Child> Child::start(const std::vector<std::string>& argv, Descriptors des
   if (pid < 0) return system_error("Cannot start a process", errno);
   if (pid == 0) {
     die_with_parent(parent, SIGTERM);
+    if (group == Group::its_own) setpgid(0, 0);
+    unblock_signals();
     if (redirect(descriptors.input, 0) && redirect(descriptors.output, 1) &&
         redirect(descriptors.error, 2)) {
       execvp(arguments[0], arguments.data());

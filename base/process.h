@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -30,9 +31,13 @@ class Child {
     int error = -1;
   };
 
+  // A group of its own is not reached by what a terminal sends to this process's, a Ctrl-C.
+  enum class Group : std::uint8_t { ours, its_own };
+
   // Looks argv[0] up in PATH. A program that cannot be executed exits with 127. The child gets
-  // SIGTERM when its parent dies.
-  static Result<Child> start(const std::vector<std::string>& argv, Descriptors descriptors);
+  // SIGTERM when its parent dies, and begins with no signal blocked, whatever its parent has.
+  static Result<Child> start(const std::vector<std::string>& argv, Descriptors descriptors,
+                             Group group = Group::ours);
   // Runs `body` in a fork and exits with what it returns, without running destructors or atexit
   // handlers. The child gets SIGKILL when its parent dies.
   static Result<Child> fork(const std::function<int()>& body);

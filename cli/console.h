@@ -31,6 +31,9 @@ class Console {
   // Drawn on a terminal only.
   void progress(std::uint64_t done, std::uint64_t total);
   void end_progress();
+  // After finish() the process ends by this signal, as whoever sent it expects.
+  void end_by(int signal) { ended_by_ = signal; }
+  int ended_by() const { return ended_by_; }  // 0: by none
   // Prints the outcome; the exit code of the process.
   int finish(const Result<Outcome>& result, bool json);
 
@@ -40,6 +43,7 @@ class Console {
   std::string verb_;
   bool progress_shown_ = false;
   Json warnings_ = Json::array();
+  int ended_by_ = 0;
 };
 
 // "1.5 GiB"

@@ -74,6 +74,10 @@ void add_criu_options(const Verb& verb, CriuOptions& options) {
   verb.rest("CRIU-OPTIONS", options.words, "Behind --: options that are passed on to CRIU");
 }
 
+int signal_behind(const Error& error, const EndingSignals& signals) {
+  return error.cause == EINTR ? signals.taken().value_or(0) : 0;
+}
+
 Result<CriuSetup> criu_setup(CriuVerb verb, const CriuOptions& options,
                              std::vector<std::string> arguments) {
   CKPTSEAL_TRY(check_criu_options(verb, options.words));

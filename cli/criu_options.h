@@ -32,6 +32,9 @@ Result<std::string> find_criu(const std::string& named);
 // Takes out what could set any option and load any library, --no-default-config or not.
 void clean_criu_environment();
 
+// 0 unless `error` is that of a dump or restore that one of `signals` gave up.
+int signal_behind(const Error& error, const EndingSignals& signals);
+
 // Code::usage for options that may not be passed on, Code::unavailable when there is no CRIU.
 // `arguments` come before the user's.
 Result<CriuSetup> criu_setup(CriuVerb verb, const CriuOptions& options,

@@ -74,12 +74,17 @@ Json first_recipients(const Json& all) {
   return out;
 }
 
+int code_of(const JournalEntry& entry, const Error* error) {
+  if (error == nullptr) return 0;
+  return entry.ended_by != 0 ? 128 + entry.ended_by : static_cast<int>(error->code);
+}
+
 // docs/state.md, "journal": all members, in this order.
 std::string line_of(const JournalEntry& entry, const Error* error) {
   Json line;
   line["time"] = utc_time(now_seconds());
   line["verb"] = entry.verb;
-  line["code"] = error == nullptr ? 0 : static_cast<int>(error->code);
+  line["code"] = code_of(entry, error);
   line["reason"] = error == nullptr ? "done" : reason_word(error->code);
   line["message"] = error == nullptr ? Json() : Json(plain_text(error->message));
   line["checkpoint_id"] = hex_or_null(entry.checkpoint_id);

@@ -22,6 +22,7 @@ struct JournalEntry {
   std::string origin;               // the same
   Json recipients = Json::array();  // each with `name` and `fingerprint`
   std::optional<unsigned> opened_slot;
+  int ended_by = 0;  // the signal that ends the command; 0: none
 };
 
 class Journal {

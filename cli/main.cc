@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <exception>
 
+#include "base/ending_signals.h"
 #include "cli/verbs.h"
 #include "criu/hook.h"
 
@@ -66,7 +67,8 @@ int run(int argc, char** argv) {
   add_doctor_verb(command);
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
   Console console(line.verb());
-  return console.finish(line.action()(globals, console), globals.json);
+  const int code = console.finish(line.action()(globals, console), globals.json);
+  return console.ended_by() == 0 ? code : end_by_signal(console.ended_by());
 }
 
 }  // namespace

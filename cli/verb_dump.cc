@@ -33,9 +33,9 @@ Status check_process(unsigned number) {
                fmt::format("There is no process {}; name one that runs with -t.", number), 0};
 }
 
-// Fills in the entry as it learns more.
+// Fills in the entry as it learns more. From when there is something to take back, signals wait.
 Result<Outcome> dump_process(const Globals& globals, const DumpVerbOptions& options,
-                             Console& console, JournalEntry& entry) {
+                             Console& console, JournalEntry& entry, EndingSignals& signals) {
   if (options.sealing.output == "-") {
     return Error{Code::usage,
                  "A dump counts only once it is on disk, and then the process ends; name a file "
@@ -58,6 +58,8 @@ Result<Outcome> dump_process(const Globals& globals, const DumpVerbOptions& opti
         fmt::format("Would dump process {} as {}.\n", options.pid, options.sealing.output);
     return outcome;
   }
+  CKPTSEAL_TRY(signals.hold());
+  job.criu.signals = &signals;
   CKPTSEAL_TRY(sealing->open());
   job.output_fd = sealing->output_fd();
   job.spool_fd = sealing->spool_fd();
@@ -82,9 +84,12 @@ Result<Outcome> dump_and_record(const Globals& globals, const DumpVerbOptions& o
   entry.verb = "dump";
   entry.path = options.sealing.output;
   entry.pid = static_cast<pid_t>(options.pid);
-  if (options.sealing.dry_run) return dump_process(globals, options, console, entry);
+  EndingSignals signals;
+  if (options.sealing.dry_run) return dump_process(globals, options, console, entry, signals);
   CKPTSEAL_ASSIGN(const Journal journal, Journal::open(globals.state));
-  Result<Outcome> done = dump_process(globals, options, console, entry);
+  Result<Outcome> done = dump_process(globals, options, console, entry, signals);
+  if (!done.ok()) entry.ended_by = signal_behind(done.error(), signals);
+  console.end_by(entry.ended_by);
   journal.record(entry, done, console);
   return done;
 }

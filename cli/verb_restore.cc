@@ -25,9 +25,10 @@ int exit_code_of(const ExitStatus& status) {
   return status.signal == 0 ? status.code : 128 + status.signal;
 }
 
-// Until its tasks run, and whoever wants to knows. Fills in the entry as it learns more.
+// Until its tasks run, and whoever wants to knows. Fills in the entry as it learns more. From when
+// there is something to take back, signals wait.
 Result<Outcome> start_process(const Globals& globals, const RestoreVerbOptions& options,
-                              Console& console, JournalEntry& entry) {
+                              Console& console, JournalEntry& entry, EndingSignals& signals) {
   RestoreJob job;
   CKPTSEAL_ASSIGN(job.criu, criu_setup(CriuVerb::restore, options.criu, {}));
   CKPTSEAL_ASSIGN(auto reading,
@@ -39,6 +40,8 @@ Result<Outcome> start_process(const Globals& globals, const RestoreVerbOptions& 
                  0};
   }
   job.read = reading->job();
+  CKPTSEAL_TRY(signals.hold());
+  job.criu.signals = &signals;
   // What cannot be written is found out while nothing runs yet.
   std::optional<OutputFile> pidfile;
   if (!options.pidfile.empty()) {
@@ -75,7 +78,10 @@ Result<Outcome> restore_and_record(const Globals& globals, const RestoreVerbOpti
   JournalEntry entry;
   entry.verb = "restore";
   entry.path = options.reading.file;
-  Result<Outcome> started = start_process(globals, options, console, entry);
+  EndingSignals signals;
+  Result<Outcome> started = start_process(globals, options, console, entry, signals);
+  if (!started.ok()) entry.ended_by = signal_behind(started.error(), signals);
+  console.end_by(entry.ended_by);
   journal.record(entry, started, console);
   if (!started.ok() || options.detach) return started;
   CKPTSEAL_ASSIGN(const ExitStatus ended, stay_with(*entry.pid));

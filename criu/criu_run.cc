@@ -63,6 +63,9 @@ Status CriuRun::listen() {
   events_.reset(epoll_create1(EPOLL_CLOEXEC));
   timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   if (!events_.valid() || !timer_.valid()) return system_error("Cannot watch CRIU", errno);
+  if (setup_.signals != nullptr && setup_.signals->fd() >= 0) {
+    CKPTSEAL_TRY(watch(setup_.signals->fd()));
+  }
   CKPTSEAL_TRY(watch(hooks_->fd()));
   return watch(timer_.get());
 }
@@ -92,9 +95,17 @@ Status CriuRun::start() {
     argv.insert(argv.end(), {"--restore-detached", "--pidfile", pid_name});
   }
   argv.insert(argv.end(), setup_.arguments.begin(), setup_.arguments.end());
-  CKPTSEAL_ASSIGN(child_, Child::start(argv, {0, 1, 2}));
+  CKPTSEAL_ASSIGN(child_, Child::start(argv, {0, 1, 2}, group()));
   alive();
   return watch(child_->fd());
+}
+
+// Out of reach of a Ctrl-C, which comes to this process, too, and ends CRIU in its own time: a CRIU
+// that is killed leaves things behind. But the tasks of a job of the terminal are restored into
+// CRIU's group, and only that of the foreground may read from there.
+Child::Group CriuRun::group() const {
+  const bool of_a_job = setup_.verb == CriuVerb::restore && may_have_shell_job(setup_.arguments);
+  return of_a_job ? Child::Group::ours : Child::Group::its_own;
 }
 
 void CriuRun::alive() const {
@@ -105,7 +116,22 @@ void CriuRun::alive() const {
   timerfd_settime(timer_.get(), 0, &when, nullptr);
 }
 
+Status CriuRun::check_signals() const {
+  const std::optional<int> number =
+      setup_.signals != nullptr ? setup_.signals->take() : std::nullopt;
+  if (!number) return {};
+  const std::string_view left = setup_.verb == CriuVerb::dump
+                                    ? "the process goes on, and there is no file"
+                                    : "nothing that was restored is left";
+  return Error{
+      Code::failed,
+      fmt::format("{} ended the {}: {}.", signal_word(*number), word_of(setup_.verb), left), EINTR};
+}
+
 Result<bool> CriuRun::event() {
+  // First, for the same signal may have come to CRIU.
+  CKPTSEAL_TRY(check_signals());
+  if (!hooks_) return false;
   CKPTSEAL_ASSIGN(std::optional<HookCall> call, hooks_->accept());
   if (call) {
     waiting_ = std::move(call);
@@ -139,6 +165,11 @@ Error CriuRun::failure() const {
 }
 
 Error CriuRun::explain(Error error) const {
+  // What such a signal does to CRIU and to a software TPM looks like these. Others are about the
+  // file, and stand.
+  if (error.code == Code::failed || error.code == Code::unavailable) {
+    if (Status signals = check_signals(); !signals.ok()) return signals.error();
+  }
   if (error.cause == ECONNRESET && !first_error().empty()) return failure();
   return error;
 }
@@ -162,7 +193,11 @@ Result<pid_t> CriuRun::first_task() const {
 }
 
 void CriuRun::end(std::chrono::milliseconds patience) {
-  waiting_.reset();  // without an answer the hook fails
+  // Without an answer the hook fails, the one that waits and any that comes now. So does a dump's
+  // CRIU that has connected and was not heard.
+  waiting_.reset();
+  hooks_.reset();
+  if (setup_.verb == CriuVerb::dump) stream_.reset();
   if (child_) {
     if (patience.count() > 0) (void)child_->wait(patience);
     if (owns_tasks_) end_tasks_first();

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/ending_signals.h"
 #include "base/process.h"
 #include "criu/hook.h"
 #include "criu/options.h"
@@ -23,6 +24,7 @@ struct CriuSetup {
   std::string self;                         // this program's, which is the action script, too
   std::vector<std::string> arguments;       // checked; behind those that this class sets
   std::chrono::milliseconds stall{60'000};  // without a byte for so long the run is given up
+  EndingSignals* signals = nullptr;         // held, they give the run up; the caller's, may be none
 };
 
 class CriuRun {
@@ -40,8 +42,11 @@ class CriuRun {
   // Readable when event() has something to say.
   int event_fd() const { return events_.get(); }
   // True when CRIU waits in the hook that decides. Code::failed when CRIU ended before it, with
-  // what it said last, or when all stood still.
+  // what it said last, when all stood still, or when a signal came.
   Result<bool> event();
+  // To be asked before what cannot be taken back: Code::failed with cause EINTR when a signal gives
+  // the run up.
+  Status check_signals() const;
   // Something moved: the time to stall starts anew.
   void alive() const;
   // Lets CRIU go on from the hook, and waits for its end. Code::failed, with what it said, when
@@ -52,7 +57,8 @@ class CriuRun {
   // Waits up to `patience` for an end of its own, then kills CRIU and everything below it.
   void end(std::chrono::milliseconds patience);
 
-  // `error`, unless it is that CRIU went away (cause ECONNRESET) and CRIU said why.
+  // `error`, unless it follows from a signal that came, or is that CRIU went away (cause
+  // ECONNRESET) and CRIU said why.
   Error explain(Error error) const;
   const std::string& work_folder() const { return work_; }
 
@@ -60,6 +66,7 @@ class CriuRun {
   explicit CriuRun(CriuSetup setup) : setup_(std::move(setup)) {}
   Status listen();
   Status watch(int fd) const;
+  Child::Group group() const;
   std::string first_error() const;  // of its log, as a clause; empty: none
   Error failure() const;
   void end_tasks_first();

@@ -41,6 +41,7 @@ Result<HelperReport> seal_stream(const DumpJob& job, int listener, HelperChannel
 Result<HelperReport> dump(const DumpJob& job, const HelperEvents& events) {
   CKPTSEAL_TRY(refuse_what_a_stream_cannot_carry(job.tree));
   CKPTSEAL_ASSIGN(const std::unique_ptr<CriuRun> criu, CriuRun::prepare(job.criu));
+  CKPTSEAL_TRY(criu->check_signals());
   HelperEvents all = events;
   all.start_peer = [&] { return criu->start(); };
   all.outside_fd = criu->event_fd();
@@ -55,7 +56,8 @@ Result<HelperReport> dump(const DumpJob& job, const HelperEvents& events) {
   Result<HelperReport> sealed = run_in_helper(
       descriptors, [&](HelperChannel& channel) { return seal_stream(job, listener, channel); },
       all);
-  Status committed = sealed.ok() ? job.commit() : Status(sealed.error());
+  Status committed = sealed.ok() ? criu->check_signals() : Status(sealed.error());
+  if (committed.ok()) committed = job.commit();
   if (!committed.ok()) {
     // CRIU hears of it through its hook or a broken pipe, and lets the tasks go on.
     criu->end(std::chrono::seconds(10));

@@ -22,7 +22,8 @@ struct DumpJob {
 
 // First refuses what a stream cannot carry (criu/refuse.h). Success: the file was committed and
 // CRIU ended well. An error before the commit leaves the tasks running and no file; one after it,
-// which says so, leaves the file.
+// which says so, leaves the file. Code::failed with cause EINTR when one of criu.signals came
+// before the commit.
 Result<HelperReport> dump(const DumpJob& job, const HelperEvents& events);
 
 }  // namespace ckptseal

@@ -187,4 +187,11 @@ Status check_criu_options(CriuVerb verb, const std::vector<std::string>& words) 
   return {};
 }
 
+bool may_have_shell_job(const std::vector<std::string>& words) {
+  return std::any_of(words.begin(), words.end(), [](std::string_view word) {
+    const bool letters = word.starts_with('-') && !word.starts_with("--");
+    return word == "--shell-job" || (letters && word.find('j') != std::string_view::npos);
+  });
+}
+
 }  // namespace ckptseal

@@ -18,5 +18,8 @@ enum class CriuVerb : std::uint8_t { dump, restore };
 // have, or that is not known: CRIU takes abbreviations, so only whole names that are known are
 // passed on.
 Status check_criu_options(CriuVerb verb, const std::vector<std::string>& words);
+// Whether --shell-job may be among words that were checked: now and then true without it, never
+// false with it.
+bool may_have_shell_job(const std::vector<std::string>& words);
 
 }  // namespace ckptseal

@@ -92,6 +92,11 @@ Result<Restored> restore(const RestoreJob& job, const HelperEvents& events) {
     criu->end(std::chrono::milliseconds(0));
     return criu->explain(served.error());
   }
+  // The last moment: after it a signal is for the tasks.
+  if (Status signals = criu->check_signals(); !signals.ok()) {
+    criu->end(std::chrono::milliseconds(0));
+    return signals.error();
+  }
   if (Status ended = criu->go_on(); !ended.ok()) {
     criu->end(std::chrono::milliseconds(0));
     return ended.error();

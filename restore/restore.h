@@ -22,7 +22,8 @@ struct Restored {
 
 // Success: everything was verified, the tasks ran, and CRIU has ended. An error: CRIU and every
 // task that it had made are gone. Code::usage for a content that is no process tree,
-// Code::untrusted, Code::policy and so on as in open_in_helper().
+// Code::untrusted, Code::policy and so on as in open_in_helper(). Code::failed with cause EINTR
+// when one of job.criu.signals came before the tasks were let go on; later ones are left to wait.
 Result<Restored> restore(const RestoreJob& job, const HelperEvents& events);
 
 // From now on the signals that end a program or tell it something wait for stay_with().
