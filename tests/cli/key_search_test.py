@@ -46,23 +46,21 @@ def holds(pid, needle):
 class KeySearch(support.CliTest):
     HOSTS = ("host-a",)
 
-    def unseal_by_other_means(self, path):
-        """The data key, by tpm2-tools and the exported slot."""
+    def unseal_by_other_means(self, path, state, *wrapper):
+        """The data key, by tpm2-tools, which the wrapper leads to the TPM, and the exported slot."""
         prefix = self.folder / "slot"
-        self.succeeds(self.a.run("inspect", "--export-slot", "0", "-o", prefix, path))
-        slot = self.json(self.a.run("--json", "inspect", path))["slots"][0]
-        with_soft = support.TOP / "swtpm-ci" / "with-soft-tpm"
-        subprocess.run([with_soft, self.a.state, "sh", "-c", TOOLS_STEPS, "sh", prefix, slot["pcrs"]],
-                       check=True, timeout=120)
+        self.succeeds(support.run("--state", state, "inspect", "--export-slot", "0", "-o", prefix, path))
+        slot = self.json(support.run("--state", state, "--json", "inspect", path))["slots"][0]
+        subprocess.run([*wrapper, "sh", "-c", TOOLS_STEPS, "sh", prefix, slot["pcrs"]], check=True, timeout=120)
         key = pathlib.Path(f"{prefix}.key").read_bytes()
         for left in self.folder.glob("slot.*"):
             left.unlink()
         self.assertEqual(len(key), 32)
         return key
 
-    def opening(self, path, *wrapper):
+    def opening(self, path, *wrapper, state=None):
         """A command that opens `path` and has been stopped, by a full pipe, in the middle of it."""
-        process = subprocess.Popen([*wrapper, support.program(), "--state", self.a.state, "open", path],
+        process = subprocess.Popen([*wrapper, support.program(), "--state", state or self.a.state, "open", path],
                                    stdout=subprocess.PIPE, env=support.ENVIRONMENT)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
@@ -81,15 +79,51 @@ class KeySearch(support.CliTest):
         plain = self.write("plain", os.urandom(3_000_000))
         self.path = self.folder / "x.cks"
         self.succeeds(self.a.run("seal", "-o", self.path, plain))
-        self.key = self.unseal_by_other_means(self.path)
-        header = self.path.read_bytes()[4096:4096 + 65536]
+        with_soft = support.TOP / "swtpm-ci" / "with-soft-tpm"
+        self.key = self.unseal_by_other_means(self.path, self.a.state, with_soft, self.a.state)
+        self.prk = self.root_of_keys(self.path, self.key)
+
+    def root_of_keys(self, path, key):
+        """All keys of the file come from this one, so whoever has it needs no data key."""
+        header = path.read_bytes()[4096:4096 + 65536]
         immutable = header[24:24 + int.from_bytes(header[16:20], "big")]
-        # All keys of the file come from this one, so whoever has it needs no data key.
-        self.prk = hkdf_extract(hashlib.sha256(immutable).digest(), self.key)
-        header_key = hmac.new(self.prk, b"ckpt-seal/v1/header\x01", hashlib.sha256).digest()
+        prk = hkdf_extract(hashlib.sha256(immutable).digest(), key)
+        header_key = hmac.new(prk, b"ckpt-seal/v1/header\x01", hashlib.sha256).digest()
         slots_end = 24 + len(immutable) + int.from_bytes(header[20:24], "big")
         mac = hmac.new(header_key, header[:slots_end], hashlib.sha256).digest()
         self.assertEqual(mac, header[slots_end:slots_end + 32], "this is not the file's data key")
+        return prk
+
+    def running_tpm(self):
+        """The TCTI and the process of a software TPM that runs on after it was used, unlike that of --tpm soft."""
+        tools = support.TOP / "swtpm-ci"
+        folder = self.folder / "tpm"
+        subprocess.run([tools / "manufacture", folder], check=True, stdout=subprocess.DEVNULL, timeout=120)
+        started = subprocess.run([tools / "start", folder], check=True, capture_output=True, text=True, timeout=60)
+        self.addCleanup(subprocess.run, [tools / "stop", folder], check=True, timeout=60)
+        return started.stdout.strip(), int((folder / "pid").read_text())
+
+    def test_a_software_tpm_has_what_it_released_and_no_key_of_the_file(self):
+        tcti, tpm = self.running_tpm()
+        state = self.folder / "host"
+        self.succeeds(support.run("--state", state, "--tpm", tcti, "provision", "--name", "host-c"))
+        path = self.folder / "c.cks"
+        self.succeeds(support.run("--state", state, "seal", "-o", path, self.folder / "plain"))
+        sealed = list(memory_of(tpm))
+        parent, helper = self.opening(path, state=state)
+        opened = list(memory_of(tpm))
+        key = self.unseal_by_other_means(path, state, "env", f"TPM2TOOLS_TCTI={tcti}")
+        prk = self.root_of_keys(path, key)
+        self.assertFalse(any(secret in part for secret in (key, prk) for part in sealed), "sealing needs no TPM")
+        # docs/threat-model.md, "What a software TPM does not give".
+        self.assertTrue(any(key in part for part in opened), "it forgets what it released: the documents say otherwise")
+        self.assertFalse(any(prk in part for part in opened))
+        for pid in (parent, tpm):
+            self.assertFalse(holds(pid, prk))
+        self.assertFalse(holds(parent, key))
+        with open(f"/proc/{helper}/maps", encoding="ascii") as maps:
+            if "secretmem" in maps.read():
+                self.assertFalse(holds(helper, key) or holds(helper, prk))
 
     def test_without_secret_memory_the_helper_alone_has_it(self):
         # Without memfd_secret root can look into the helper: so this shows that the search finds what is there.
