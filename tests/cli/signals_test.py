@@ -140,6 +140,10 @@ class SignalsToDump(SignalCase):
         child = self.start(COUNTER)
         self.hold_at("post-dump")
         running = self.begin_dump(child)
+        criu = self.criu_of()
+        self.assertTrue(criu)
+        # In a script it blocks all signals, so that this alone shows whether one reaches it.
+        self.assertNotIn(running.pid, [os.getpgid(pid) for pid in criu])
         os.killpg(running.pid, signal.SIGINT)
         self.let_go_on()
         self.given_up(child, running, signal.SIGINT)
@@ -150,12 +154,12 @@ class SignalsToDump(SignalCase):
         self.hold_at("post-dump")
         running = self.begin_dump(child)
         running.send_signal(signal.SIGTERM)
-        for pid in self.criu_of(running):
+        for pid in self.criu_of():
             os.kill(pid, signal.SIGTERM)
         self.let_go_on()
         self.given_up(child, running, signal.SIGTERM)
 
-    def criu_of(self, running):
+    def criu_of(self):
         found = []
         for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
             try:
