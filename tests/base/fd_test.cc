@@ -29,7 +29,7 @@ TEST(FdTest, IsClosedOnce) {
     UniqueFd first = std::move(pipe.value().read_end);
     number = first.get();
     UniqueFd second = std::move(first);
-    EXPECT_FALSE(first.valid());  // NOLINT(bugprone-use-after-move): that is the question
+    EXPECT_FALSE(first.valid());  // NOLINT(*-use-after-move,*.Move): the question
     EXPECT_TRUE(is_open(number));
     UniqueFd third;
     third = std::move(second);

@@ -12,9 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cinttypes>
 #include <csignal>
-#include <cstdio>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -43,7 +41,8 @@ std::string vm_flags_at(const void* address) {
   for (std::string line; std::getline(smaps, line);) {
     std::uintptr_t first = 0;
     std::uintptr_t end = 0;
-    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " ", &first, &end) == 2) {
+    char dash = 0;
+    if (std::istringstream(line) >> std::hex >> first >> dash >> end && dash == '-') {
       inside = wanted >= first && wanted < end;
     } else if (inside && line.rfind("VmFlags:", 0) == 0) {
       return line + " ";
@@ -107,8 +106,7 @@ TEST(SecretTest, IsNotInherited) {
     setrlimit(RLIMIT_CORE, &no_core);
     // mincore() tells without a fault, which a sanitizer would turn into an exit.
     unsigned char resident = 0;
-    const auto page = reinterpret_cast<std::uintptr_t>(secret.view().data());
-    void* address = reinterpret_cast<void*>(page);  // the start of its mapping
+    void* address = const_cast<std::uint8_t*>(secret.view().data());  // the start of its mapping
     _exit(mincore(address, 1, &resident) == -1 && errno == ENOMEM ? 0 : 1);
   }
   int status = 0;
@@ -142,7 +140,7 @@ TEST(SecretTest, AMoveLeavesNothingBehind) {
   Secret first = secret_of("one");
   Secret second = std::move(first);
   EXPECT_EQ(as_text(second.view()), "one");
-  EXPECT_EQ(first.size(), 0U);  // NOLINT(bugprone-use-after-move): that is the question
+  EXPECT_EQ(first.size(), 0U);  // NOLINT(*-use-after-move,*.Move): the question
   Secret third = secret_of("three");
   const void* overwritten = third.view().data();
   third = std::move(second);

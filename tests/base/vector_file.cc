@@ -3,6 +3,8 @@
 // Reads files of published test vectors; whatever is odd about one ends the test.
 #include "vector_file.h"
 
+#include <fmt/format.h>
+
 #include <fstream>
 #include <stdexcept>
 #include <utility>
@@ -32,7 +34,8 @@ Bytes VectorCase::bytes(const std::string& name) const {
 
 std::string VectorCase::describe() const {
   std::string out;
-  for (const auto& [name, value] : fields_) out += name + " = " + value + "\n";
+  for (const auto& [name, value] : fields_)
+    out.append(name).append(" = ").append(value).append("\n");
   return out;
 }
 
@@ -49,7 +52,8 @@ std::vector<VectorCase> read_vector_file(const std::string& path) {
     if (line.empty()) end_case();
     if (line.empty() || line[0] == '#') continue;
     const auto at = line.find('=');
-    if (at == std::string::npos) throw std::runtime_error(path + " has the line " + line);
+    if (at == std::string::npos)
+      throw std::runtime_error(fmt::format("{} has the line {}", path, line));
     current.set(trim(line.substr(0, at)), trim(line.substr(at + 1)));
   }
   end_case();

@@ -199,7 +199,7 @@ class Kills(support.CliTest):
                 with open(f"/proc/{pid}/stat", encoding="ascii") as file:
                     if file.read().rsplit(")", 1)[1].split()[0] == "Z":
                         return
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):  # the latter between open and read
                 return
             time.sleep(0.005)
         self.fail("the helper outlives the command")

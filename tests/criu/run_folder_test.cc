@@ -40,7 +40,7 @@ class RunFolderTest : public testing::Test {
   std::string in_base(const std::string& name) const { return base_ + "/" + name; }
   // As a run that was killed leaves it.
   std::string leftover(const std::string& name, unsigned mode = 0700) const {
-    const std::string path = in_base(name);
+    std::string path = in_base(name);
     fs::create_directories(path + "/work");
     std::ofstream(path + "/work/criu.log") << "something";
     EXPECT_EQ(symlink("/proc/self/exe", (path + "/ckpt-seal-hook").c_str()), 0);

@@ -301,6 +301,7 @@ TEST_F(ServeTest, ManyHalfReadImagesDoNotFillTheMemory) {
   source = MemorySource(images, large);
   start();
   std::vector<UniqueFd> pipes;
+  pipes.reserve(count);
   for (int i = 0; i < count; ++i) {
     pipes.push_back(criu.open_to_restore(name_of(i)));
     // Its first byte says that its first chunk is in memory.
@@ -344,6 +345,7 @@ TEST_F(ServeTest, AReaderThatIsLateReadsWhatWasVerified) {
 TEST_F(ServeTest, WhatIsLeftInThePipeAtTheEndStays) {
   start();
   std::vector<UniqueFd> pipes;
+  pipes.reserve(20);
   for (int i = 0; i < 20; ++i) pipes.push_back(criu.open_to_restore("even.img"));
   EXPECT_EQ(criu.restore("pages-1.img"), pages);
   for (const UniqueFd& pipe : pipes) {
@@ -358,6 +360,7 @@ TEST_F(ServeTest, ManyFullPipesHoldLittleMemory) {
   constexpr int count = 40;
   start();
   std::vector<UniqueFd> pipes;
+  pipes.reserve(count);
   for (int i = 0; i < count; ++i) {
     pipes.push_back(criu.open_to_restore("pages-1.img"));
     ASSERT_EQ(test::read_exactly(pipes.back().get(), 1), Bytes(1, pages[0]));

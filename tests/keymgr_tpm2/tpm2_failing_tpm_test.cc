@@ -144,7 +144,7 @@ TEST_F(FailingTpmTest, TheBusShowsNoSecret) {
     const testing::ShortFolder folder;
     const TpmRelay relay(folder.path() + "/relay", own_.socket(),
                          [&](std::size_t, ByteView command, const std::function<Bytes()>& ask) {
-                           const Bytes answer = ask();
+                           Bytes answer = ask();
                            seen.insert(seen.end(), command.begin(), command.end());
                            seen.insert(seen.end(), answer.begin(), answer.end());
                            return answer;
