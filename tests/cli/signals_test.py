@@ -16,11 +16,13 @@ import subprocess
 import support
 from process_case import COUNTER, ProcessCase, alive, wait_until
 
-# Says that the step is reached, and stays there until somebody has written to the pipe or it is gone.
+# Says that the step is reached, and stays there until somebody has written to the pipe. It has the pipe open before it says so:
+# who writes to a pipe that nobody reads would let nobody go on.
 HOLDER = """#!/bin/sh
 [ "$CRTOOLS_SCRIPT_ACTION" = "$(cat {folder}/step)" ] || exit 0
+exec 3<>{folder}/pipe
 : >{folder}/reached
-read -r word <{folder}/pipe
+read -r word <&3
 exit 0
 """
 # The script that is named last runs first.
