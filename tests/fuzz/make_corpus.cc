@@ -231,5 +231,10 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "Usage: %s VECTORS CORPUS\n", argv[0]);
     return 2;
   }
-  return ckptseal::make(argv[1], argv[2]);
+  try {
+    return ckptseal::make(argv[1], argv[2]);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: %s\n", argv[0], error.what());
+    return 1;
+  }
 }

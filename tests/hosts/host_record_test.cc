@@ -291,7 +291,7 @@ TEST_F(HostRecordTest, WithoutExpiryItNeverExpires) {
 }
 
 TEST_F(HostRecordTest, SigningRefusesWhatCannotBeSaid) {
-  for (HostRecord statement : {host.statement("Host"), host.statement("")}) {
+  for (const HostRecord& statement : {host.statement("Host"), host.statement("")}) {
     const Result<SignedHostRecord> result = sign_host_record(statement, host.signer());
     ASSERT_FALSE(result.ok());
     EXPECT_EQ(result.error().code, Code::usage);

@@ -19,7 +19,7 @@ constexpr CheckpointId some_id{1, 2, 3};
 constexpr std::size_t form_at = 66;
 constexpr std::size_t mask_at = 67;
 constexpr std::size_t values_at = 71;
-constexpr std::size_t public_at = values_at + 3 * 32;
+constexpr std::size_t public_at = values_at + std::size_t{3} * 32;
 constexpr std::size_t duplicate_at = public_at + 2 + 78;
 constexpr std::size_t seed_at = duplicate_at + 2 + 108;
 constexpr std::size_t slot_size = seed_at + 2 + 68;
@@ -125,10 +125,10 @@ TEST_F(SlotTest, LengthsAreFixed) {
   const Tpm2Slot whole = Tpm2Slot::parse(body.bytes).value();
   for (Bytes SealedObject::*part :
        {&SealedObject::public_area, &SealedObject::duplicate, &SealedObject::seed}) {
-    for (const int by : {-1, 1, 256}) {
+    for (const std::ptrdiff_t by : {-1, 1, 256}) {
       Tpm2Slot slot = whole;
       Bytes& bytes = slot.object.*part;
-      bytes.resize(static_cast<std::size_t>(static_cast<int>(bytes.size()) + by));
+      bytes.resize(bytes.size() + static_cast<std::size_t>(by));
       EXPECT_FALSE(Tpm2Slot::parse(slot.serialize()).ok()) << by;
     }
     Tpm2Slot slot = whole;

@@ -141,6 +141,7 @@ TEST_F(SoftTpmTest, TwentyProcessesTakeTurns) {
     return tpm.value().stop().ok() ? 0 : 4;
   };
   std::vector<Child> children;
+  children.reserve(20);
   for (int i = 0; i < 20; ++i) children.push_back(Child::fork(body).value());
   for (Child& child : children) {
     const Result<ExitStatus> status = child.wait();
