@@ -16,7 +16,7 @@ constexpr std::size_t chunk_size = 65536;
 
 ChunkEntry entry_of(std::uint8_t byte, Suite suite) {
   ChunkEntry entry;
-  entry.offset = byte * 4096U;
+  entry.offset = std::uint64_t{byte} * 4096;
   entry.tag.fill(byte);
   if (!is_exclusive(suite)) entry.digest.fill(byte);
   return entry;

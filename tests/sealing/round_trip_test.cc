@@ -192,7 +192,7 @@ TEST(RoundTripMoreTest, NoTwoFilesShareAKeyOrAnId) {
   };
   EXPECT_TRUE(differing(block_size + 24 + 8, 16)) << "checkpoint id";
   EXPECT_TRUE(differing(block_size + 24 + 24, 32)) << "commitment";
-  EXPECT_TRUE(differing(block_size + 2 * 65536, 4096)) << "data";
+  EXPECT_TRUE(differing(block_size + std::size_t{2} * 65536, 4096)) << "data";
 }
 
 TEST(WriterTest, WrongCallsAreRefused) {

@@ -67,8 +67,8 @@ std::vector<Attempt> only_after_the_second_step() {
       {"Openat2", [] { syscall(SYS_openat2, AT_FDCWD, "/", nullptr, 0); }},
       {"Unlink", [] { unlink("/tmp/ckpt-seal-not-there"); }},
       {"Rename", [] { rename("/tmp/ckpt-seal-not-there", "/tmp/x"); }},
-      {"Socket", [] { socket(AF_INET, SOCK_STREAM, 0); }},
-      {"UnixSocket", [] { socket(AF_UNIX, SOCK_STREAM, 0); }},
+      {"Socket", [] { (void)socket(AF_INET, SOCK_STREAM, 0); }},
+      {"UnixSocket", [] { (void)socket(AF_UNIX, SOCK_STREAM, 0); }},
       {"Connect", [] { connect(0, nullptr, 0); }},
       {"Bind", [] { bind(0, nullptr, 0); }},
       {"Fork", [] { syscall(SYS_fork); }},
@@ -87,13 +87,15 @@ std::vector<Attempt> only_after_the_second_step() {
       {"FcntlOwner", [] { (void)fcntl(-1, F_SETOWN, getppid()); }},
       {"FcntlNotExec", [] { (void)fcntl(-1, F_SETFD, 0); }},
       {"FcntlNotify", [] { (void)fcntl(-1, F_NOTIFY, 0); }},
-      {"MemfdCreate", [] { memfd_create("x", 0); }},
+      {"MemfdCreate", [] { (void)memfd_create("x", 0); }},
       {"MmapExecutable",
-       [] { mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }},
+       [] {
+         (void)mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+       }},
       {"MmapWritableAndExecutable",
        [] {
-         mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-              0);
+         (void)mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
+                    -1, 0);
        }},
       {"MprotectExecutable",
        [] {
