@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <ctime>
 
+#include "base/step.h"
 #include "keymgr/tpm2/slot.h"
 
 namespace ckptseal {
@@ -39,6 +40,7 @@ class LazyTpm : public Tpm {
     if (!tpm_) {
       CKPTSEAL_ASSIGN(TpmConnection connection, TpmConnection::open(tcti_, timeout_));
       tpm_.emplace(std::move(connection), keys_);
+      reached("restore: the TPM is reached");
     }
     return &*tpm_;
   }
@@ -119,6 +121,7 @@ Result<EsysTpm> HostAccess::connect(const TpmSession& session) const {
 Result<EcdsaSignature> HostAccess::sign(const Digest& digest) const {
   CKPTSEAL_ASSIGN(const TpmSession session, start_tpm());
   CKPTSEAL_ASSIGN(EsysTpm tpm, connect(session));
+  reached("dump: the TPM is reached");
   return tpm.sign(digest);
 }
 

@@ -6,6 +6,7 @@
 #include <exception>
 
 #include "base/ending_signals.h"
+#include "base/step.h"
 #include "cli/verbs.h"
 #include "criu/hook.h"
 
@@ -44,8 +45,18 @@ int run_as_hook(const char* path) {
   return run_hook(path, action);
 }
 
+// For the tests of what a kill leaves (docs/criu.md, "Steps").
+void choose_step() {
+#ifdef CKPTSEAL_STEPS
+  std::string step;
+  from_environment("CKPT_SEAL_STOP_AT", step);
+  stop_at(step);
+#endif
+}
+
 int run(int argc, char** argv) {
   if (is_hook_path(argv[0])) return run_as_hook(argv[0]);
+  choose_step();
   silence_tss();
   Globals globals;
   from_environment("CKPT_SEAL_STATE", globals.state);

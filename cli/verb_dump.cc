@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "base/step.h"
 #include "cli/criu_options.h"
 #include "cli/journal.h"
 #include "cli/sealing.h"
@@ -61,6 +62,7 @@ Result<Outcome> dump_process(const Globals& globals, const DumpVerbOptions& opti
   CKPTSEAL_TRY(signals.hold());
   job.criu.signals = &signals;
   CKPTSEAL_TRY(sealing->open());
+  reached("dump: the output file is open");
   job.output_fd = sealing->output_fd();
   job.spool_fd = sealing->spool_fd();
   job.options = sealing->seal_options(Content::criu);

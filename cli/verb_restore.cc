@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/output_file.h"
+#include "base/step.h"
 #include "cli/criu_options.h"
 #include "cli/journal.h"
 #include "cli/reading.h"
@@ -39,6 +40,7 @@ Result<Outcome> start_process(const Globals& globals, const RestoreVerbOptions& 
                  "'ckpt-seal provision', or say --identity passphrase.",
                  0};
   }
+  reached("restore: the file is open");
   job.read = reading->job();
   CKPTSEAL_TRY(signals.hold());
   job.criu.signals = &signals;

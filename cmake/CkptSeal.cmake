@@ -11,6 +11,7 @@ endif()
 
 option(CKPTSEAL_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
 option(CKPTSEAL_FUZZ "Build the libFuzzer targets (clang only)" OFF)
+option(CKPTSEAL_STEPS "Let tests stop ckpt-seal at the steps of dump and restore; not for installing" OFF)
 
 find_program(CCACHE ccache)
 if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
@@ -25,6 +26,9 @@ target_compile_options(ckptseal_settings INTERFACE
 target_link_options(ckptseal_settings INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
 if(CKPTSEAL_SANITIZE OR CKPTSEAL_FUZZ)
   target_compile_definitions(ckptseal_settings INTERFACE CKPTSEAL_SANITIZED)
+endif()
+if(CKPTSEAL_STEPS)
+  target_compile_definitions(ckptseal_settings INTERFACE CKPTSEAL_STEPS)
 endif()
 if(CKPTSEAL_SANITIZE)
   target_compile_options(ckptseal_settings INTERFACE

@@ -12,6 +12,7 @@
 #include <set>
 #include <vector>
 
+#include "base/step.h"
 #include "criu/stream_connection.h"
 
 namespace ckptseal {
@@ -157,6 +158,7 @@ Status Capture::open_image(StreamArrival arrival) {
   CKPTSEAL_ASSIGN(auto image, sink_.open(arrival.name));
   open_.push_back({std::move(arrival.name), std::move(arrival.pipe), std::move(image)});
   ++report_.images;
+  reached("dump: the first image is open");
   return {};
 }
 
@@ -174,6 +176,7 @@ Result<bool> Capture::read_from(OpenImage& open) {
   if (open.name == inventory_name) inventory_.add(space.first(size));
   CKPTSEAL_TRY(open.image->put(size));
   report_.bytes += size;
+  if (open.name.starts_with("pages-")) reached("dump: pages flow");
   if (control_.progress) CKPTSEAL_TRY(control_.progress(report_.bytes));
   return false;
 }

@@ -17,6 +17,7 @@
 #include <csignal>
 #include <fstream>
 
+#include "base/step.h"
 #include "criu/stream_connection.h"
 
 namespace ckptseal {
@@ -176,6 +177,7 @@ Error CriuRun::explain(Error error) const {
 
 Status CriuRun::go_on() {
   if (waiting_) HookServer::let_go_on(*std::exchange(waiting_, std::nullopt));
+  reached(setup_.verb == CriuVerb::dump ? "dump: CRIU is let go on" : "restore: CRIU is let go on");
   CKPTSEAL_ASSIGN(const ExitStatus status, child_->wait());
   child_.reset();
   killed_by_ = status.signal;

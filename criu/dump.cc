@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/step.h"
 #include "criu/capture.h"
 #include "criu/refuse.h"
 #include "criu/sealed_images.h"
@@ -17,18 +18,26 @@ namespace ckptseal {
 namespace {
 
 Result<HelperReport> seal_stream(const DumpJob& job, int listener, HelperChannel& channel) {
+  reached("dump: the helper is hardened");
   CKPTSEAL_ASSIGN(const auto recipients, job.recipients());
   SealOptions options = job.options;
   options.content = Content::criu;
   CKPTSEAL_ASSIGN(FileWriter writer,
                   FileWriter::start(job.output_fd, job.spool_fd, options, recipients));
+  reached("dump: the slots are wrapped");
   CKPTSEAL_TRY(channel.start_peer());
   CKPTSEAL_ASSIGN(const UniqueFd connection, accept_stream(listener, channel));
+  reached("dump: CRIU is connected");
   CKPTSEAL_TRY(enter_sandbox());
+  reached("dump: the helper is in its sandbox");
   FileWriterSink sink(writer);
   CKPTSEAL_ASSIGN(const CaptureReport captured,
                   capture(connection.get(), control_of(channel, 0), sink));
-  CKPTSEAL_TRY(writer.finish([&](const Digest& digest) { return channel.sign(digest); }));
+  CKPTSEAL_TRY(writer.finish([&](const Digest& digest) {
+    reached("dump: the manifest is written");
+    return channel.sign(digest);
+  }));
+  reached("dump: the file is complete");
 
   HelperReport report = report_written(writer);
   report.set_image_count(captured.images);
@@ -43,9 +52,17 @@ Result<HelperReport> dump(const DumpJob& job, const HelperEvents& events) {
   CKPTSEAL_ASSIGN(const std::unique_ptr<CriuRun> criu, CriuRun::prepare(job.criu));
   CKPTSEAL_TRY(criu->check_signals());
   HelperEvents all = events;
-  all.start_peer = [&] { return criu->start(); };
+  all.start_peer = [&] {
+    const Status started = criu->start();
+    reached("dump: CRIU is started");
+    return started;
+  };
   all.outside_fd = criu->event_fd();
-  all.outside = [&] { return criu->event(); };
+  all.outside = [&] {
+    Result<bool> asked = criu->event();
+    if (asked.ok() && asked.value()) reached("dump: post-dump asks");
+    return asked;
+  };
   all.progress = [&](std::uint64_t done, std::uint64_t total) {
     criu->alive();
     if (events.progress) events.progress(done, total);
@@ -57,12 +74,16 @@ Result<HelperReport> dump(const DumpJob& job, const HelperEvents& events) {
       descriptors, [&](HelperChannel& channel) { return seal_stream(job, listener, channel); },
       all);
   Status committed = sealed.ok() ? criu->check_signals() : Status(sealed.error());
-  if (committed.ok()) committed = job.commit();
+  if (committed.ok()) {
+    reached("dump: the file is about to get its name");
+    committed = job.commit();
+  }
   if (!committed.ok()) {
     // CRIU hears of it through its hook or a broken pipe, and lets the tasks go on.
     criu->end(std::chrono::seconds(10));
     return criu->explain(committed.error());
   }
+  reached("dump: the file has its name");
   const Status ended = criu->go_on();
   if (!ended.ok()) {
     return Error{

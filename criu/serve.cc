@@ -13,6 +13,7 @@
 #include <deque>
 #include <set>
 
+#include "base/step.h"
 #include "criu/stream_connection.h"
 
 namespace ckptseal {
@@ -141,6 +142,7 @@ Status Server::take_request() {
                  0};
   }
   CKPTSEAL_ASSIGN(sending.image, source_.open(sending.name));
+  reached("restore: the first image is asked for");
   return {};
 }
 
@@ -231,6 +233,7 @@ Result<bool> Server::send_some(Sending& sending) {
   sending.written += static_cast<std::size_t>(n);
   sending.given += static_cast<std::uint64_t>(n);
   given_ += static_cast<std::uint64_t>(n);
+  if (sending.name.starts_with("pages-")) reached("restore: pages flow");
   if (sending.written < sending.chunk.size()) return false;
   CKPTSEAL_ASSIGN(const bool more, next_chunk(sending));
   return !more;

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/step.h"
 #include "criu/sealed_images.h"
 #include "criu/serve.h"
 #include "criu/stream_listener.h"
@@ -32,10 +33,12 @@ Status serve_images(const UnlockedFile& unlocked, Workers& workers, int connecti
 }
 
 Result<HelperReport> serve_file(const RestoreJob& job, int listener, HelperChannel& channel) {
+  reached("restore: the helper is hardened");
   const ReadJob& read = job.read;
   CKPTSEAL_ASSIGN(SealedFile file, SealedFile::open(read.sealed_fd));
   for (const std::string& clause : file.warnings()) CKPTSEAL_TRY(channel.warn(clause));
   CKPTSEAL_TRY(file.verify_origin(read.origins, false));
+  reached("restore: the signature is verified");
   CKPTSEAL_TRY(channel.authentic(file.immutable().id, file.immutable().origin));
   if (file.immutable().content != Content::criu) {
     return Error{Code::usage,
@@ -49,15 +52,20 @@ Result<HelperReport> serve_file(const RestoreJob& job, int listener, HelperChann
   CKPTSEAL_ASSIGN(const auto identities, read.identities());
   CKPTSEAL_ASSIGN(const UnlockedSlot slot, unlock_slot(file.header(), identities, read.only_slot));
   CKPTSEAL_TRY(channel.tpm_done());
+  reached("restore: the key is released");
   CKPTSEAL_TRY(channel.start_peer());
   CKPTSEAL_ASSIGN(const UniqueFd connection, accept_stream(listener, channel));
+  reached("restore: CRIU is connected");
   Workers workers(Workers::usual_count());
   CKPTSEAL_TRY(enter_sandbox());
+  reached("restore: the helper is in its sandbox");
   const Result<UnlockedFile> unlocked = UnlockedFile::open(file, slot, read.origins);
   if (!unlocked.ok()) return after_criu(unlocked.error(), channel);
+  reached("restore: the manifest is verified");
   report.set_opened_slot(static_cast<std::uint32_t>(slot.index));
   report_images(unlocked.value(), report);
   CKPTSEAL_TRY(serve_images(unlocked.value(), workers, connection.get(), channel));
+  reached("restore: the rest is verified");
   report.set_chunks_verified(true);
   return report;
 }
@@ -67,7 +75,11 @@ Result<HelperReport> serve_file(const RestoreJob& job, int listener, HelperChann
 Result<Restored> restore(const RestoreJob& job, const HelperEvents& events) {
   CKPTSEAL_ASSIGN(const std::unique_ptr<CriuRun> criu, CriuRun::prepare(job.criu));
   HelperEvents all = events;
-  all.start_peer = [&] { return criu->start(); };
+  all.start_peer = [&] {
+    const Status started = criu->start();
+    reached("restore: CRIU is started");
+    return started;
+  };
   all.stop_reader = [&] {
     criu->end(std::chrono::milliseconds(0));
     return Status();
@@ -77,6 +89,7 @@ Result<Restored> restore(const RestoreJob& job, const HelperEvents& events) {
     Result<bool> asked = criu->event();
     // CRIU goes before the helper does, whose end closes the pipes.
     if (!asked.ok()) criu->end(std::chrono::milliseconds(0));
+    if (asked.ok() && asked.value()) reached("restore: post-restore asks");
     return asked;
   };
   all.progress = [&](std::uint64_t done, std::uint64_t total) {
@@ -97,11 +110,13 @@ Result<Restored> restore(const RestoreJob& job, const HelperEvents& events) {
     criu->end(std::chrono::milliseconds(0));
     return signals.error();
   }
+  reached("restore: the tasks are about to run");
   if (Status ended = criu->go_on(); !ended.ok()) {
     criu->end(std::chrono::milliseconds(0));
     return ended.error();
   }
   CKPTSEAL_ASSIGN(const pid_t first, criu->first_task());
+  reached("restore: the first task is known");
   return Restored{std::move(served).value(), first};
 }
 
