@@ -146,13 +146,25 @@ Result<bool> CriuRun::event() {
                              setup_.stall.count() / 1000, word_of(setup_.verb)),
                  0};
   }
+  CKPTSEAL_ASSIGN(const bool ended, has_ended());
+  if (ended) return failure();
+  return false;
+}
+
+Status CriuRun::check_waits() {
+  CKPTSEAL_ASSIGN(const bool ended, has_ended());
+  if (ended || !waiting_ || HookServer::is_gone(*waiting_)) return failure();
+  return {};
+}
+
+Result<bool> CriuRun::has_ended() {
   if (!child_) return false;
   CKPTSEAL_ASSIGN(const std::optional<ExitStatus> ended,
                   child_->wait(std::chrono::milliseconds(0)));
   if (!ended) return false;
   child_.reset();
   killed_by_ = ended->signal;
-  return failure();
+  return true;
 }
 
 Error CriuRun::failure() const {

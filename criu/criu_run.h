@@ -47,6 +47,9 @@ class CriuRun {
   // To be asked before what cannot be taken back: Code::failed with cause EINTR when a signal gives
   // the run up.
   Status check_signals() const;
+  // To be asked before what cannot be taken back, too: Code::failed when CRIU, or its script that
+  // asked, ended meanwhile. Nobody would hear the answer.
+  Status check_waits();
   // Something moved: the time to stall starts anew.
   void alive() const;
   // Lets CRIU go on from the hook, and waits for its end. Code::failed, with what it said, when
@@ -68,6 +71,7 @@ class CriuRun {
   Status watch(int fd) const;
   Child::Group group() const;
   std::string first_error() const;  // of its log, as a clause; empty: none
+  Result<bool> has_ended();
   Error failure() const;
   void end_tasks_first();
   void kill_descendants() const;

@@ -45,6 +45,14 @@ Result<HelperReport> seal_stream(const DumpJob& job, int listener, HelperChannel
   return report;
 }
 
+// A CRIU that has ended meanwhile has let the tasks go on: then there must be no file.
+Status commit(const DumpJob& job, CriuRun& criu) {
+  reached("dump: the file is about to get its name");
+  CKPTSEAL_TRY(criu.check_signals());
+  CKPTSEAL_TRY(criu.check_waits());
+  return job.commit();
+}
+
 }  // namespace
 
 Result<HelperReport> dump(const DumpJob& job, const HelperEvents& events) {
@@ -73,11 +81,7 @@ Result<HelperReport> dump(const DumpJob& job, const HelperEvents& events) {
   Result<HelperReport> sealed = run_in_helper(
       descriptors, [&](HelperChannel& channel) { return seal_stream(job, listener, channel); },
       all);
-  Status committed = sealed.ok() ? criu->check_signals() : Status(sealed.error());
-  if (committed.ok()) {
-    reached("dump: the file is about to get its name");
-    committed = job.commit();
-  }
+  const Status committed = sealed.ok() ? commit(job, *criu) : Status(sealed.error());
   if (!committed.ok()) {
     // CRIU hears of it through its hook or a broken pipe, and lets the tasks go on.
     criu->end(std::chrono::seconds(10));

@@ -4,6 +4,7 @@
 #include "criu/hook.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -103,6 +104,11 @@ Result<std::optional<HookCall>> HookServer::accept() const {
   call.action.assign(action.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
   if (!is_question(call.action)) return std::optional<HookCall>();
   return std::optional<HookCall>(std::move(call));
+}
+
+bool HookServer::is_gone(const HookCall& call) {
+  pollfd connection = {call.connection.get(), POLLIN, 0};
+  return poll(&connection, 1, 0) > 0;  // it has nothing more to say
 }
 
 void HookServer::let_go_on(HookCall call) {

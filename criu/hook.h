@@ -31,6 +31,8 @@ class HookServer {
   int fd() const { return listener_.get(); }         // readable when a script calls
   // nullopt when nobody called or the caller is not root or this user.
   Result<std::optional<HookCall>> accept() const;
+  // True when the script has ended without waiting for an answer.
+  static bool is_gone(const HookCall& call);
   // The only answer: without one the script fails.
   static void let_go_on(HookCall call);
 
