@@ -69,7 +69,7 @@ Result<Child> Child::adopt(pid_t pid) {
 }
 
 Result<Child> Child::start(const std::vector<std::string>& argv, Descriptors descriptors,
-                           Group group) {
+                           Group group, Orphan orphan) {
   std::vector<char*> arguments;
   arguments.reserve(argv.size() + 1);
   for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
@@ -78,7 +78,7 @@ Result<Child> Child::start(const std::vector<std::string>& argv, Descriptors des
   const pid_t pid = ::fork();
   if (pid < 0) return system_error("Cannot start a process", errno);
   if (pid == 0) {
-    die_with_parent(parent, SIGTERM);
+    if (orphan == Orphan::ended) die_with_parent(parent, SIGTERM);
     if (group == Group::its_own) setpgid(0, 0);
     unblock_signals();
     if (redirect(descriptors.input, 0) && redirect(descriptors.output, 1) &&

@@ -34,10 +34,13 @@ class Child {
   // A group of its own is not reached by what a terminal sends to this process's, a Ctrl-C.
   enum class Group : std::uint8_t { ours, its_own };
 
+  enum class Orphan : std::uint8_t { ended, goes_on };
+
   // Looks argv[0] up in PATH. A program that cannot be executed exits with 127. The child gets
-  // SIGTERM when its parent dies, and begins with no signal blocked, whatever its parent has.
+  // SIGTERM when its parent dies, unless it is to go on, and begins with no signal blocked,
+  // whatever its parent has.
   static Result<Child> start(const std::vector<std::string>& argv, Descriptors descriptors,
-                             Group group = Group::ours);
+                             Group group = Group::ours, Orphan orphan = Orphan::ended);
   // Runs `body` in a fork and exits with what it returns, without running destructors or atexit
   // handlers. The child gets SIGKILL when its parent dies.
   static Result<Child> fork(const std::function<int()>& body);

@@ -96,7 +96,10 @@ Status CriuRun::start() {
     argv.insert(argv.end(), {"--restore-detached", "--pidfile", pid_name});
   }
   argv.insert(argv.end(), setup_.arguments.begin(), setup_.arguments.end());
-  CKPTSEAL_ASSIGN(child_, Child::start(argv, {0, 1, 2}, group()));
+  // A signal in the middle of CRIU's work in a task can end that task. Without ckpt-seal a dump
+  // fails by itself, and in order: helper, socket and script are gone.
+  const auto orphan = setup_.verb == CriuVerb::dump ? Child::Orphan::goes_on : Child::Orphan::ended;
+  CKPTSEAL_ASSIGN(child_, Child::start(argv, {0, 1, 2}, group(), orphan));
   alive();
   return watch(child_->fd());
 }
