@@ -141,7 +141,8 @@ std::string acl_for_user_1234() {
     return std::string({tag, 0, permissions, 0}) + std::string(id, 4);
   };
   const char none[] = "\xff\xff\xff\xff";
-  return std::string("\x02\0\0\0", 4) + entry(0x01, 6, none) + entry(0x02, 4, "\xd2\x04\0\0") +
+  const char user_1234[5] = {'\xd2', '\x04'};
+  return std::string("\x02\0\0\0", 4) + entry(0x01, 6, none) + entry(0x02, 4, user_1234) +
          entry(0x04, 0, none) + entry(0x10, 4, none) + entry(0x20, 0, none);
 }
 
@@ -252,7 +253,7 @@ TEST_F(TreeTest, EqualFoldersGiveEqualBytes) {
   for (const std::string& name : some) put(at("in/" + name), name);
   for (auto name = some.rbegin(); name != some.rend(); ++name) put(at("twin/" + *name), *name);
   for (const std::string top : {"in", "twin"}) {
-    for (const std::string& name : some) set_time(at(top + "/" + name), 5, 7);
+    for (const std::string& name : some) set_time(at(top) + "/" + name, 5, 7);
     set_time(at(top), 5, 7);
   }
   ASSERT_TRUE(pack("in", "tar").ok());
@@ -358,7 +359,9 @@ TEST_F(TreeTest, TooLongAPathIsAnErrorAtOnce) {
 }
 
 TEST_F(TreeTest, MemoryDoesNotGrowWithFiles) {
-  put(at("in/file"), std::string(64'000'000, 'x'));
+  std::string large;
+  large.resize(64'000'000, 'x');
+  put(at("in/file"), large);
   const auto peak_kib = [](const std::function<bool()>& body) {
     Pipe pipe = std::move(make_pipe()).value();
     auto child = Child::fork([&] {
