@@ -40,6 +40,7 @@ Result<HelperReport> serve_file(const RestoreJob& job, int listener, HelperChann
   CKPTSEAL_TRY(file.verify_origin(read.origins, false));
   reached("restore: the signature is verified");
   CKPTSEAL_TRY(channel.authentic(file.immutable().id, file.immutable().origin));
+  // Not before the signature is good: a changed content is damage, and no mistake of the user's.
   if (file.immutable().content != Content::criu) {
     return Error{Code::usage,
                  fmt::format("it holds {}, no process tree: only what 'ckpt-seal dump' made is "

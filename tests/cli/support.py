@@ -29,13 +29,27 @@ def run(*arguments, **options):
                           env=ENVIRONMENT, **options)
 
 
-class Host:
-    """A state folder with a software TPM."""
+# The data key of an exported slot (its prefix is $1, its PCRs $2) under the storage parent, by other programs than ours.
+UNSEAL = """
+set -eu
+tpm2_import -Q -C 0x81000001 -i "$1.dup" -s "$1.seed" -u "$1.pub" -r "$1.priv" -G keyedhash
+tpm2_load -Q -C 0x81000001 -u "$1.pub" -r "$1.priv" -c "$1.ctx"
+tpm2_flushcontext -t
+tpm2_startauthsession -Q --policy-session -S "$1.session"
+tpm2_policypcr -Q -S "$1.session" -l "$2"
+tpm2_unseal -c "$1.ctx" -p "session:$1.session" -o "$1.key"
+tpm2_flushcontext "$1.session"
+"""
 
-    def __init__(self, folder, name):
+
+class Host:
+    """A state folder with a TPM: a software TPM in that folder, or what `tpm` names."""
+
+    def __init__(self, folder, name, tpm="soft"):
         self.name = name
+        self.tpm = tpm
         self.state = folder / name
-        done = run("--state", self.state, "--tpm", "soft", "provision", "--name", name)
+        done = run("--state", self.state, "--tpm", tpm, "provision", "--name", name)
         assert done.returncode == 0, done.stderr.decode()
 
     def run(self, *arguments, **options):
@@ -47,6 +61,42 @@ class Host:
             done = self.run("host", "export", "-o", path)
             assert done.returncode == 0, done.stderr.decode()
         return path
+
+    def with_tools(self, *command):
+        """Runs tpm2-tools on this host's TPM."""
+        if self.tpm == "soft":
+            command = (TOP / "swtpm-ci" / "with-soft-tpm", self.state, *command)
+        return subprocess.run(list(map(str, command)), check=True, timeout=120, stdout=subprocess.PIPE,
+                              env=dict(ENVIRONMENT, TPM2TOOLS_TCTI=self.tpm)).stdout
+
+    def unseal_by_other_means(self, path, slot=0):
+        """The data key of a sealed file, from this host's slot, by tpm2-tools."""
+        with tempfile.TemporaryDirectory(dir=self.state.parent) as folder:
+            prefix = pathlib.Path(folder) / "slot"
+            done = self.run("inspect", "--export-slot", slot, "-o", prefix, path)
+            assert done.returncode == 0, done.stderr.decode()
+            pcrs = json.loads(self.run("--json", "inspect", path).stdout)["slots"][slot]["pcrs"]
+            self.with_tools("sh", "-c", UNSEAL, "sh", prefix, pcrs)
+            key = pathlib.Path(f"{prefix}.key").read_bytes()
+        assert len(key) == 32
+        return key
+
+    def sign(self, digest):
+        """The signature, r || s, of this digest by the host's own signing key. Any root process of the host could ask for it."""
+        keys = (self.state / "tpm" / "keys").read_bytes()
+        at = 8
+        for _ in range(2):  # docs/state.md, "tpm/keys": storage parent and attestation key stand before it
+            at += 6 + int.from_bytes(keys[at + 4:at + 6], "big")
+        handle = "0x" + keys[at:at + 4].hex()
+        with tempfile.TemporaryDirectory(dir=self.state.parent) as folder:
+            (pathlib.Path(folder) / "digest").write_bytes(digest)
+            self.with_tools("tpm2_sign", "-Q", "-c", handle, "-g", "sha256", "-s", "ecdsa", "-d", f"{folder}/digest", "-o",
+                            f"{folder}/signature")
+            raw = (pathlib.Path(folder) / "signature").read_bytes()
+        # TPMT_SIGNATURE: scheme, hash, then r and s, each with its length before it.
+        r_size = int.from_bytes(raw[4:6], "big")
+        r, s = raw[6:6 + r_size], raw[8 + r_size:]
+        return r.rjust(32, b"\0") + s.rjust(32, b"\0")
 
     def extend(self, pcr, text):
         subprocess.run([TOP / "swtpm-ci" / "extend-soft", self.state, str(pcr), text], check=True,
@@ -60,11 +110,15 @@ class CliTest(unittest.TestCase):
     def setUpClass(cls):
         cls.base = pathlib.Path(tempfile.mkdtemp(prefix="cks-", dir="/tmp"))
         cls.addClassCleanup(shutil.rmtree, cls.base, True)
-        cls.hosts = {name: Host(cls.base, name) for name in cls.HOSTS}
+        cls.hosts = {name: cls.make_host(name) for name in cls.HOSTS}
         if "host-a" in cls.hosts and "host-b" in cls.hosts:
             done = cls.hosts["host-b"].run("host", "trust", cls.hosts["host-a"].record(), "--as",
                                            "origin")
             assert done.returncode == 0, done.stderr.decode()
+
+    @classmethod
+    def make_host(cls, name):
+        return Host(cls.base, name)
 
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="t-", dir=self.base))

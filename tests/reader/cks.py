@@ -73,14 +73,14 @@ class Checkpoint:
         self.immutable = self.header.immutable
 
     def check_origin(self, trust):
-        """Steps 2 and 3. Nothing of the manifest is parsed here."""
+        """The end of step 1, and steps 2 and 3. Nothing of the manifest is parsed here."""
         rule = "Reading"
+        check_signature_algorithm(self.trailer, self.immutable)
         if self.immutable.signed:
             key = trust.origins.get(self.immutable.origin)
             require(key is not None, rule, "the origin of the file is not trusted", code=4)
         else:
             require(trust.allow_unsigned, rule, "the file is not signed", code=4)
-        check_signature_algorithm(self.trailer, self.immutable)
         whole = crypto.hashlib.sha256()
         self.page_digests = []
         for number in range(self.trailer.pages):
