@@ -63,6 +63,10 @@ class AttackCase(process_case.ProcessCase):
             self.dump_twice()
         self.out.write_bytes(cls.out_at_dump)
 
+    def tasks(self):
+        """Those of every program of the class, and commands of ours that have not ended."""
+        return process_case.tasks_below(self.base)
+
     def dump_twice(self):
         cls = type(self)
         child = self.start(PROGRAM)

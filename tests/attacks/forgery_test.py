@@ -146,8 +146,7 @@ class RogueHost(attack_case.AttackCase):
 
     def test_images_named_as_paths(self):
         proof = self.base / PROOF
-        for name in (f"/{proof}", f"..{proof}", f"../../../../../../..{proof}", "..", ".", "a/b", "/etc/criu/default.conf", "a\0b", "",
-                     "a b", "a\nb"):
+        for name in (str(proof), "../../../../../../.." + str(proof), "..", "a/b", "a\0b", ""):
             with self.subTest(name):
                 self.all_refuse(self.signed({**self.victim.images, name: b"content"}), 5)
                 self.assertFalse(proof.exists())

@@ -4,7 +4,7 @@ alike and their checksums repaired, for a checksum needs no key."""
 
 import attack_case
 import support
-from sealed_victim import BLOCK, IMMUTABLE_AT, ORIGIN_AT, TRAILER, origin_of, put, sha256
+from sealed_victim import BLOCK, CONTENT_AT, IMMUTABLE_AT, ORIGIN_AT, TRAILER, origin_of, put, sha256
 
 # docs/format.md, "TPM slot": offsets in its body.
 RECIPIENT, PARENT_NAME, POLICY, MASK, VALUES = 0, 32, 66, 67, 71
@@ -35,6 +35,11 @@ class EditTheHeader(attack_case.AttackCase):
                 with self.subTest(name, to=piece.hex()):
                     self.assertNotEqual(raw[at:at + len(piece)], piece)
                     self.all_refuse(self.victim.with_immutable(at, piece))
+
+    def test_a_dump_called_a_stream_is_damage_and_no_wrong_use(self):
+        # restore said "it holds stream" of a byte that nobody had vouched for, with the exit code of a user's mistake.
+        for content in (b"\2", b"\3"):
+            self.restore_refuses(self.victim.with_immutable(CONTENT_AT, content), 5, "ignature")
 
     def test_another_origin(self):
         unknown, unsigned = b"\7" * 32, bytes(32)

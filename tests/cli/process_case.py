@@ -56,6 +56,19 @@ def children_of(pid):
     return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def tasks_below(folder):
+    """Processes with a word in their command lines that begins with this path."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue  # it ended meanwhile
+        if any(word.startswith(os.fsencode(folder)) for word in words):
+            found.append(int(path.parent.name))
+    return found
+
+
 def wait_until(condition, what, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
@@ -84,15 +97,7 @@ class ProcessCase(support.CliTest):
 
     def tasks(self):
         """Processes of this test's program, original or restored: their command lines name its folder."""
-        found = []
-        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                words = path.read_bytes().split(b"\0")
-            except OSError:
-                continue  # it ended meanwhile
-            if any(word.startswith(os.fsencode(self.folder)) for word in words):
-                found.append(int(path.parent.name))
-        return found
+        return tasks_below(self.folder)
 
     def end_tasks(self):
         for pid in self.tasks():
