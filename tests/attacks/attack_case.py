@@ -94,7 +94,7 @@ class AttackCase(process_case.ProcessCase):
     def take_apart(self, path):
         return Victim(path, sealed_victim.data_key_of(path, self.keys, self.trust), self.trust)
 
-    def restore_alone(self, path, *more, tpm=()):
+    def restore_alone(self, path, more=(), tpm=()):
         """What the restore said, the number of the first task if there is one, and what it left in /run and mounted."""
         notes, pidfile = self.base / "alone", self.base / "pid"
         pidfile.unlink(missing_ok=True)

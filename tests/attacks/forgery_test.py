@@ -39,7 +39,7 @@ class ForgeAFile(attack_case.AttackCase):
     def test_a_checkpoint_of_a_stranger(self):
         self.all_refuse(self.by_the_stranger().data, 4, "trust")
         # Its twin: who names the record trusts it.
-        done, pid, _ = self.restore_alone(self.folder / "attacked.cks", "--trust", self.hosts["stranger"].record())
+        done, pid, _ = self.restore_alone(self.folder / "attacked.cks", ("--trust", self.hosts["stranger"].record()))
         self.succeeds(done)
         self.end(pid)
 
@@ -47,8 +47,8 @@ class ForgeAFile(attack_case.AttackCase):
         # The stranger has the data key of its own file, and makes all of it anew under another origin.
         forged = self.by_the_stranger()
         immutable = put(forged.immutable.raw, ORIGIN_AT, self.victim.immutable.origin)
-        for what, sign in (("by itself", self.hosts["stranger"].sign), ("a signature of the host's", lambda _: self.victim.trailer.signature),
-                           ("nothing", lambda _: bytes(64))):
+        for what, sign in (("by itself", self.hosts["stranger"].sign),
+                           ("a signature of the host's", lambda _: self.victim.trailer.signature), ("nothing", lambda _: bytes(64))):
             with self.subTest(what):
                 path = self.restore_refuses(forged.resealed(forged.images, sign, immutable), 5, "ignature")
                 self.reader_refuses(path)
@@ -58,7 +58,7 @@ class ForgeAFile(attack_case.AttackCase):
         immutable = put(forged.immutable.raw, ORIGIN_AT, bytes(32))
         content = forged.resealed(forged.images, immutable=immutable, inject={"signature": lambda *_: (0, bytes(64))})
         self.all_refuse(content, 4, "sign")
-        self.refused(self.restore_alone(self.folder / "attacked.cks", "--allow-unsigned")[0], 2)
+        self.refused(self.restore_alone(self.folder / "attacked.cks", ("--allow-unsigned",))[0], 2)
 
 
 class HandMade(attack_case.AttackCase):

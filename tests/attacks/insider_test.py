@@ -3,13 +3,14 @@
 is the signature of the origin. To show that an attack fails by that alone, the same bytes go to a reader that believes every
 signature, and then, signed by the origin's own TPM, through `restore` itself."""
 
+import os
 import struct
 
 import attack_case
 import primitives
 import support
 from process_case import MARKER
-from sealed_victim import Victim, put, read_with
+from sealed_victim import Victim, flipped, origin_of, put, read_with, without_digests
 
 COMMON_HEAD = 8  # most images begin with two magics
 INVENTORY_HEAD = 4
@@ -43,7 +44,7 @@ class InsiderCase(attack_case.AttackCase):
 
     def slot_of_c(self, path):
         slots = self.json(self.succeeds(self.a.run("--json", "inspect", path)))["slots"]
-        wanted = attack_case.sealed_victim.origin_of(self.hosts["host-c"].record())[0].hex()
+        wanted = origin_of(self.hosts["host-c"].record())[0].hex()
         return next(number for number, slot in enumerate(slots) if wanted in str(slot))
 
     def changed(self, name, change):
@@ -83,7 +84,7 @@ class Insider(InsiderCase):
         self.assertNotEqual(forged, self.victim.data[at:at + size])
         content = put(self.victim.data, at, forged)
         self.all_refuse(content)
-        with attack_case.sealed_victim.without_digests():
+        with without_digests():
             self.assertEqual(read_with(self.folder / "attacked.cks", self.keys, self.trust)[0], 0, "the tag does not fit")
 
     def test_an_image_deleted(self):
@@ -122,6 +123,25 @@ class Insider(InsiderCase):
         images = {**self.victim.images, pages: self.earlier.images[pages], pagemap: self.earlier.images[pagemap]}
         self.assertNotEqual(images, self.victim.images)
         self.only_the_signature_refuses(self.victim.resealed(images))
+
+    def exchanging(self, content):
+        """A CRIU that, when it is started, puts this into the sealed file: the signature was good by then."""
+        other = self.base / "other.cks"
+        other.write_bytes(content)
+        criu = self.base / "criu"
+        criu.write_text(f'#!/bin/sh\ncat {other} >{self.folder}/attacked.cks\nexec {os.environ["CRIU"]} "$@"\n')
+        criu.chmod(0o755)
+        return ("--criu", criu)
+
+    def test_exchanged_after_the_signature_was_verified(self):
+        name, = self.victim.named("pages-")
+        images = self.changed(name, lambda pages: pages.replace(MARKER, MARKER[::-1]))
+        for what, other in (("resealed", self.victim.resealed(images)), ("an earlier dump", self.earlier.data),
+                            ("nothing", b""), ("a chunk", flipped(self.victim.data, self.victim.places(name)[0][0]))):
+            with self.subTest(what):
+                self.restore_refuses(self.victim.data, 5, more=self.exchanging(other))
+        # Its twin: the same bytes again.
+        self.goes_on_from_where_it_stopped(self.victim.data, more=self.exchanging(self.victim.data))
 
     def test_absurd_lengths_inside_an_image(self):
         # Of CRIU's own parsers, which see nothing before the signature is good.

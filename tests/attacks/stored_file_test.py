@@ -22,7 +22,7 @@ class ReadTheFile(attack_case.AttackCase):
         pages = b"".join(self.victim.images[name] for name in self.victim.named("pages-"))
         self.assertGreaterEqual(pages.count(page), EQUAL_PAGES, "there is nothing to hide")
         # Nor do two dumps of the one process share a block.
-        blocks = blocks_of(self.victim.data[self.victim.data_at:-TRAILER]) + blocks_of(self.earlier.data[self.earlier.data_at:-TRAILER])
+        blocks = [block for dump in (self.victim, self.earlier) for block in blocks_of(dump.data[dump.data_at:-TRAILER])]
         self.assertGreater(len(blocks), 100_000)
         self.assertEqual(len(set(blocks)), len(blocks))
 
@@ -99,7 +99,6 @@ class ChangeTheFile(attack_case.AttackCase):
                 self.all_refuse(content)
 
     def test_chunks_swapped_and_repeated(self):
-        at, size = self.victim.places()[0]
         full = [place for place in self.victim.places() if place[1] == self.victim.immutable.chunk_size][:2]
         self.assertEqual(len(full), 2)
         (one, size), (two, _) = full
