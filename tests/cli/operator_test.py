@@ -6,6 +6,7 @@ only the CRIU that was meant is run. docs/criu.md."""
 import os
 import pathlib
 import re
+import signal
 import subprocess
 
 import support
@@ -141,7 +142,8 @@ class LeftFolders(ProcessCase):
     def test_the_folder_of_a_killed_run_goes_with_the_next(self):
         child = self.start(COUNTER)
         told = self.folder / "arguments"
-        stalled = self.write("criu", f"#!/bin/sh\necho \"$@\" >{told}.new\nmv {told}.new {told}\nexec sleep 600\n".encode())
+        number = self.folder / "number"
+        stalled = self.write("criu", f"#!/bin/sh\necho $$ >{number}\necho \"$@\" >{told}.new\nmv {told}.new {told}\nexec sleep 600\n".encode())
         stalled.chmod(0o755)
         command = [support.program(), "--state", self.a.state, "dump", "-t", str(child.pid), "-o", self.sealed_file,
                    "--to", self.b.record(), "--criu", stalled]
@@ -153,6 +155,8 @@ class LeftFolders(ProcessCase):
             self.refused(self.dump(child, "--criu", "/bin/false"), 1)
             self.assertTrue(left.is_dir(), "its run was alive")
             dump.kill()
+        # A real CRIU ends by itself then, for nobody reads its images.
+        os.kill(int(number.read_text()), signal.SIGKILL)
         self.refused(self.dump(child, "--criu", "/bin/false"), 1)
         self.assertFalse(left.exists())
 
