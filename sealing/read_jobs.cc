@@ -96,14 +96,14 @@ Result<HelperReport> verify(const ReadJob& job, bool key_is_optional, HelperChan
 Result<HelperReport> open(const ReadJob& job, Content expected, int output_fd,
                           HelperChannel& channel) {
   CKPTSEAL_ASSIGN(SealedFile file, SealedFile::open(job.sealed_fd));
+  CKPTSEAL_TRY(send_warnings(file, channel));
+  CKPTSEAL_ASSIGN(const SignatureState origin, file.verify_origin(job.origins, job.allow_unsigned));
   if (file.immutable().content != expected) {
     return Error{Code::usage,
                  fmt::format("it holds {}, not {}", content_word(file.immutable().content),
                              content_word(expected)),
                  0};
   }
-  CKPTSEAL_TRY(send_warnings(file, channel));
-  CKPTSEAL_ASSIGN(const SignatureState origin, file.verify_origin(job.origins, job.allow_unsigned));
   HelperReport report = report_file(file);
   report.set_signature_verified(origin == SignatureState::good);
   Workers workers(Workers::usual_count());
