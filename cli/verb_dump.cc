@@ -68,12 +68,15 @@ Result<Outcome> dump_process(const Globals& globals, const DumpVerbOptions& opti
   job.options = sealing->seal_options(Content::criu);
   job.recipients = sealing->recipients();
   job.descriptors = sealing->descriptors();
-  job.commit = [&] { return sealing->commit(); };
+  job.commit = [&](const HelperReport& report) -> Status {
+    CKPTSEAL_TRY(sealing->commit());
+    entry.checkpoint_id = report.checkpoint_id();
+    return {};
+  };
   HelperEvents events;
   events.progress = [&](std::uint64_t done, std::uint64_t total) { console.progress(done, total); };
   events.sign = [&](const Digest& digest) { return sealing->sign(digest); };
   CKPTSEAL_ASSIGN(const HelperReport report, dump(job, events));
-  entry.checkpoint_id = report.checkpoint_id();
   Outcome outcome = sealing->describe(report);
   outcome.json["images"] = report.image_count();
   outcome.json["left_running"] = options.leave_running;

@@ -46,11 +46,11 @@ Result<HelperReport> seal_stream(const DumpJob& job, int listener, HelperChannel
 }
 
 // A CRIU that has ended meanwhile has let the tasks go on: then there must be no file.
-Status commit(const DumpJob& job, CriuRun& criu) {
+Status commit(const DumpJob& job, const HelperReport& report, CriuRun& criu) {
   reached("dump: the file is about to get its name");
   CKPTSEAL_TRY(criu.check_signals());
   CKPTSEAL_TRY(criu.check_waits());
-  return job.commit();
+  return job.commit(report);
 }
 
 }  // namespace
@@ -81,7 +81,8 @@ Result<HelperReport> dump(const DumpJob& job, const HelperEvents& events) {
   Result<HelperReport> sealed = run_in_helper(
       descriptors, [&](HelperChannel& channel) { return seal_stream(job, listener, channel); },
       all);
-  const Status committed = sealed.ok() ? commit(job, *criu) : Status(sealed.error());
+  const Status committed =
+      sealed.ok() ? commit(job, sealed.value(), *criu) : Status(sealed.error());
   if (!committed.ok()) {
     // CRIU hears of it through its hook or a broken pipe, and lets the tasks go on.
     criu->end(std::chrono::seconds(10));

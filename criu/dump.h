@@ -16,8 +16,9 @@ struct DumpJob {
   int spool_fd = -1;    // empty file for ciphertext
   SealOptions options;  // its content becomes criu
   RecipientFactory recipients;
-  std::vector<int> descriptors;    // what the factory needs
-  std::function<Status()> commit;  // makes the output durable and gives it its name
+  std::vector<int> descriptors;  // what the factory needs
+  // Makes the output durable and gives it its name.
+  std::function<Status(const HelperReport&)> commit;
 };
 
 // First refuses what a stream cannot carry (criu/refuse.h). Success: the file was committed and

@@ -3,6 +3,7 @@
 """SIGKILL at every step of dump and restore, to every process that is there. The steps, and what may be left, are read from
 docs/criu.md, "Steps"."""
 
+import json
 import os
 import pathlib
 import re
@@ -214,6 +215,9 @@ class DumpCase(KillCase):
         self.assertTrue(lives or row[3] == "file")
         if code == 0:
             self.assertFalse(lives)
+        if victim != "ckpt-seal":
+            last = json.loads((self.a.state / "journal").read_text().splitlines()[-1])
+            self.assertEqual(last["checkpoint_id"] is not None, row[3] == "file")
         if lives:
             self.goes_on_undisturbed(self.pid)
             maps_now, open_files_now = self.parts(self.pid)
