@@ -10,17 +10,6 @@ import unittest
 
 import support
 
-TOOLS_STEPS = """
-set -eu
-tpm2_import -Q -C 0x81000001 -i "$1.dup" -s "$1.seed" -u "$1.pub" -r "$1.priv" -G keyedhash
-tpm2_load -Q -C 0x81000001 -u "$1.pub" -r "$1.priv" -c "$1.ctx"
-tpm2_flushcontext -t
-tpm2_startauthsession -Q --policy-session -S "$1.session"
-tpm2_policypcr -Q -S "$1.session" -l "$2"
-tpm2_unseal -c "$1.ctx" -p "session:$1.session" -o "$1.key"
-tpm2_flushcontext "$1.session"
-"""
-
 
 def hkdf_extract(salt, key):
     return hmac.new(salt, key, hashlib.sha256).digest()
@@ -46,18 +35,6 @@ def holds(pid, needle):
 class KeySearch(support.CliTest):
     HOSTS = ("host-a",)
 
-    def unseal_by_other_means(self, path, state, *wrapper):
-        """The data key, by tpm2-tools, which the wrapper leads to the TPM, and the exported slot."""
-        prefix = self.folder / "slot"
-        self.succeeds(support.run("--state", state, "inspect", "--export-slot", "0", "-o", prefix, path))
-        slot = self.json(support.run("--state", state, "--json", "inspect", path))["slots"][0]
-        subprocess.run([*wrapper, "sh", "-c", TOOLS_STEPS, "sh", prefix, slot["pcrs"]], check=True, timeout=120)
-        key = pathlib.Path(f"{prefix}.key").read_bytes()
-        for left in self.folder.glob("slot.*"):
-            left.unlink()
-        self.assertEqual(len(key), 32)
-        return key
-
     def opening(self, path, *wrapper, state=None):
         """A command that opens `path` and has been stopped, by a full pipe, in the middle of it."""
         process = subprocess.Popen([*wrapper, support.program(), "--state", state or self.a.state, "open", path],
@@ -79,8 +56,7 @@ class KeySearch(support.CliTest):
         plain = self.write("plain", os.urandom(3_000_000))
         self.path = self.folder / "x.cks"
         self.succeeds(self.a.run("seal", "-o", self.path, plain))
-        with_soft = support.TOP / "swtpm-ci" / "with-soft-tpm"
-        self.key = self.unseal_by_other_means(self.path, self.a.state, with_soft, self.a.state)
+        self.key = self.a.unseal_by_other_means(self.path)
         self.prk = self.root_of_keys(self.path, self.key)
 
     def root_of_keys(self, path, key):
@@ -105,14 +81,13 @@ class KeySearch(support.CliTest):
 
     def test_a_software_tpm_has_what_it_released_and_no_key_of_the_file(self):
         tcti, tpm = self.running_tpm()
-        state = self.folder / "host"
-        self.succeeds(support.run("--state", state, "--tpm", tcti, "provision", "--name", "host-c"))
+        host = support.Host(self.folder, "host-c", tcti)
         path = self.folder / "c.cks"
-        self.succeeds(support.run("--state", state, "seal", "-o", path, self.folder / "plain"))
+        self.succeeds(host.run("seal", "-o", path, self.folder / "plain"))
         sealed = list(memory_of(tpm))
-        parent, helper = self.opening(path, state=state)
+        parent, helper = self.opening(path, state=host.state)
         opened = list(memory_of(tpm))
-        key = self.unseal_by_other_means(path, state, "env", f"TPM2TOOLS_TCTI={tcti}")
+        key = host.unseal_by_other_means(path)
         prk = self.root_of_keys(path, key)
         self.assertFalse(any(secret in part for secret in (key, prk) for part in sealed), "sealing needs no TPM")
         # docs/threat-model.md, "What a software TPM does not give".
