@@ -21,6 +21,10 @@ std::string folder_of(const std::string& path) {
   return folder.empty() ? "." : folder;
 }
 
+std::string file_name_of(const std::string& path) {
+  return std::filesystem::path(path).filename().string();
+}
+
 Error exists_error(const std::string& path) {
   return Error{
       Code::failed,
@@ -67,8 +71,7 @@ OutputFile::~OutputFile() {
 
 std::string OutputFile::temporary_name() const {
   static std::atomic<unsigned> counter{0};  // two unfinished files of one process differ
-  return fmt::format(".{}.{}-{}.unfinished", std::filesystem::path(path_).filename().string(),
-                     getpid(), counter++);
+  return fmt::format(".{}.{}-{}.unfinished", file_name_of(path_), getpid(), counter++);
 }
 
 Status OutputFile::open_unfinished(unsigned mode, Unfinished unfinished) {
@@ -89,7 +92,7 @@ Status OutputFile::open_unfinished(unsigned mode, Unfinished unfinished) {
 }
 
 Status OutputFile::give_name() {
-  const std::string target = std::filesystem::path(path_).filename().string();
+  const std::string target = file_name_of(path_);
   const std::string self = fmt::format("/proc/self/fd/{}", fd_.get());
   const int folder = folder_.get();
   if (temporary_.empty()) {
@@ -114,10 +117,10 @@ Status OutputFile::give_name() {
 Status OutputFile::commit() {
   if (fsync(fd_.get()) != 0) return system_error(fmt::format("Cannot sync {}", path_), errno);
   CKPTSEAL_TRY(give_name());
-  if (fsync(folder_.get()) != 0) {
-    return system_error(fmt::format("Cannot sync the folder of {}", path_), errno);
-  }
-  return {};
+  if (fsync(folder_.get()) == 0) return {};
+  Error error = system_error(fmt::format("Cannot sync the folder of {}", path_), errno);
+  if (replace_ == Replace::never) unlinkat(folder_.get(), file_name_of(path_).c_str(), 0);
+  return error;
 }
 
 Status write_file(const std::string& path, ByteView content, unsigned mode,

@@ -28,7 +28,9 @@ class OutputFile {
   ~OutputFile();  // what was not committed is gone
 
   int fd() const { return fd_.get(); }
-  // fsync, the name, fsync of the folder. Once it returns success the file is durable.
+  // fsync, the name, fsync of the folder. Once it returns success the file is durable. When it
+  // fails there is no new file; but one that replaces another stays when only the last fsync
+  // failed.
   Status commit();
 
  private:

@@ -33,6 +33,7 @@ readonly TEST=(
     swtpm swtpm-tools tpm2-tools "libtss2-tcti-swtpm0t64|libtss2-tcti-swtpm0"
     python3 python3-cryptography python3-argon2
     nftables iproute2 # CRIU runs ip for a network namespace
+    strace e2fsprogs mount # for disks that fail
     redis-tools # has the database server under another name, and starts none
 )
 readonly DEV=(clang-format clang-tidy cppcheck shellcheck)
