@@ -8,12 +8,13 @@ top=$(dirname -- "$here")
 
 usage() {
     cat <<'TEXT'
-Usage: test.sh [--fast | --preset NAME...] [--jobs N] [--no-install]
+Usage: test.sh [--fast | --preset NAME... | --long] [--jobs N] [--no-install]
 Installs what is missing (as root), builds, and runs the tests. The last line is "N passed, N failed, N skipped".
 A test that skips itself and is not in tests/expected-skips.txt counts as failed.
 
   --preset NAME  build this preset of CMakePresets.json and run all its tests; may be repeated
   --fast         the same as --preset debug
+  --long         only the tests that take long, labelled "long", in the release build
   --jobs N       compile and test N at a time (default: one for each processor)
   --no-install   do not look for missing packages
 
@@ -28,10 +29,11 @@ TEXT
 # time and the final binary: tests of the command line as users have it are labelled "release" and run in the release build, too;
 # tests of memory cannot run under sanitizers, are labelled "nosan" and run in the release build alone. Running all tests twice
 # would find nothing more and take twice as long.
-presets=() jobs=$(nproc) install=yes
+presets=() long=no jobs=$(nproc) install=yes
 while (($#)); do
     case $1 in
         --fast) presets+=(debug) ;;
+        --long) long=yes ;;
         --preset | --jobs)
             (($# > 1)) || {
                 echo "test.sh: $1 wants a value; see --help." >&2
@@ -52,6 +54,10 @@ while (($#)); do
     esac
     shift
 done
+if [[ $long == yes ]] && ((${#presets[@]})); then
+    echo "test.sh: --long has a preset of its own, so there is none beside it; see --help." >&2
+    exit 2
+fi
 [[ $jobs =~ ^[1-9][0-9]{0,3}$ ]] || {
     echo "test.sh: --jobs wants a number from 1 on; see --help." >&2
     exit 2
@@ -102,12 +108,14 @@ folder=${TMPDIR:-/tmp}
 if ((${#presets[@]})); then
     for preset in "${presets[@]}"; do
         case $preset in
-            asan | clang) build_and_test "$preset" all --label-exclude '^nosan$' ;;
-            *) build_and_test "$preset" all ;;
+            asan | clang) build_and_test "$preset" all --label-exclude '^(nosan|long)$' ;;
+            *) build_and_test "$preset" all --label-exclude '^long$' ;;
         esac
     done
+elif [[ $long == yes ]]; then
+    build_and_test release release_tests --label-regex '^long$'
 else
-    build_and_test asan all --label-exclude '^nosan$'
+    build_and_test asan all --label-exclude '^(nosan|long)$'
     build_and_test release release_tests --label-regex '^(release|nosan)$'
 fi
 echo "== summary (${SECONDS} s)"
