@@ -61,7 +61,7 @@ Result<HelperReport> dump(const DumpJob& job, const HelperEvents& events) {
   CKPTSEAL_TRY(criu->check_signals());
   HelperEvents all = events;
   all.start_peer = [&] {
-    const Status started = criu->start();
+    Status started = criu->start();
     reached("dump: CRIU is started");
     return started;
   };
