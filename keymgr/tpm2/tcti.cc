@@ -206,6 +206,11 @@ Result<TpmConnection> TpmConnection::open(const std::string& tcti,
   const std::string config = colon < name.size() ? name.substr(colon + 1) : "";
   CKPTSEAL_ASSIGN(std::unique_ptr<TpmChannel> channel,
                   scheme == "swtpm" ? open_swtpm_channel(config, name) : open_loaded_channel(name));
+  return over(std::move(channel), name, timeout);
+}
+
+TpmConnection TpmConnection::over(std::unique_ptr<TpmChannel> channel, const std::string& name,
+                                  std::chrono::milliseconds timeout) {
   return TpmConnection(std::make_unique<Transport>(std::move(channel), name, timeout));
 }
 

@@ -15,6 +15,8 @@
 
 namespace ckptseal {
 
+class TpmChannel;
+
 class TpmConnection {
  public:
   static constexpr std::chrono::milliseconds standard_timeout{30'000};
@@ -24,6 +26,10 @@ class TpmConnection {
   // no TPM, Code::usage for a string that names none.
   static Result<TpmConnection> open(const std::string& tcti,
                                     std::chrono::milliseconds timeout = standard_timeout);
+
+  // The same over a channel that is open; `name` is for errors.
+  static TpmConnection over(std::unique_ptr<TpmChannel> channel, const std::string& name,
+                            std::chrono::milliseconds timeout = standard_timeout);
 
   TpmConnection(TpmConnection&&) noexcept;
   TpmConnection& operator=(TpmConnection&&) noexcept;

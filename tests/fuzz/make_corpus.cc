@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Cuts the files of tests/vectors into the small inputs of the fuzz targets. Run by
+// Cuts the files of tests/vectors into the small inputs of the fuzz targets, and records a software
+// TPM. Run by
 // scripts/fuzz.sh --make-corpus; what it writes is committed, so that the corpora do not change
 // with every run.
 #include <algorithm>
@@ -12,9 +13,13 @@
 #include "base/output_file.h"
 #include "hosts/host_record_wire.h"
 #include "keymgr/passphrase/passphrase.h"
+#include "keymgr/tpm2/esys_tpm.h"
+#include "keymgr/tpm2/provision.h"
+#include "own_tpm.h"
 #include "proto/helper.pb.h"
 #include "sealing/unlocked_file.h"
 #include "software_host.h"
+#include "tpm_relay.h"
 
 namespace ckptseal {
 namespace {
@@ -205,6 +210,47 @@ void add_stream_requests(const Corpus& corpus) {
   corpus.add("stream_request", ByteView(two).first(9));
 }
 
+// Everything that a software TPM answers to one use of it.
+void add_tpm_answers(const Corpus& corpus) {
+  testing::OwnTpm own;
+  const auto record = [&](std::uint8_t asked, const Bytes& keys, const auto& use) {
+    const testing::ShortFolder folder;
+    ByteWriter answers;
+    const testing::TpmRelay relay(
+        folder.path() + "/relay", own.socket(),
+        [&](std::size_t, ByteView, const std::function<Bytes()>& ask) {
+          Bytes answer = ask();
+          answers.u16(static_cast<std::uint16_t>(answer.size())).bytes(answer);
+          return answer;
+        });
+    use(TpmConnection::open(relay.tcti()).value());
+    ByteWriter input;
+    input.u8(asked).u16(static_cast<std::uint16_t>(keys.size())).bytes(keys);
+    corpus.add("tpm_answers", input.bytes(answers.view()).view());
+  };
+  const auto plan = [](TpmConnection tpm) { (void)plan_provision(tpm).value(); };
+  record(4, {}, plan);
+  TpmIdentity identity;
+  record(3, {}, [&](TpmConnection tpm) { identity = provision_tpm(tpm).value(); });
+  record(4, {}, plan);
+  const Bytes keys = identity.keys.serialize();
+  const PcrSelection selection = PcrSelection::standard();
+  PcrValues values;
+  record(2, keys, [&](TpmConnection tpm) {
+    values = EsysTpm(std::move(tpm), identity.keys).read_pcrs(selection).value();
+  });
+  const SealedObject object =
+      seal_to_parent(identity.storage_parent, policy_pcr(selection, values.digest()),
+                     Secret::copy_of(Bytes(32, 1)).value())
+          .value();
+  record(0, keys, [&](TpmConnection tpm) {
+    (void)EsysTpm(std::move(tpm), identity.keys).unseal(object, selection).value();
+  });
+  record(1, keys, [&](TpmConnection tpm) {
+    (void)EsysTpm(std::move(tpm), identity.keys).sign(Digest{}).value();
+  });
+}
+
 int make(const fs::path& vectors, const fs::path& folder) {
   const Corpus corpus(folder);
   PassphraseIdentity identity(
@@ -219,6 +265,7 @@ int make(const fs::path& vectors, const fs::path& folder) {
   add_host_records(corpus);
   add_messages(corpus);
   add_stream_requests(corpus);
+  add_tpm_answers(corpus);
   std::printf("%zu vectors were cut into %s.\n", count, folder.c_str());
   return count == 0 ? 1 : 0;
 }
