@@ -89,7 +89,8 @@ Result<Secret> random_secret(std::size_t size) {
 }
 
 bool equal_constant_time(ByteView a, ByteView b) {
-  return a.size() == b.size() && gnutls_memcmp(a.data(), b.data(), a.size()) == 0;
+  if (a.size() != b.size()) return false;
+  return gnutls_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
 bool verify_p256(const EcPoint& key, const Digest& digest, const EcdsaSignature& signature) {

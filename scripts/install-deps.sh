@@ -34,6 +34,7 @@ readonly TEST=(
     python3 python3-cryptography python3-argon2
     nftables iproute2 # CRIU runs ip for a network namespace
     strace e2fsprogs mount # for disks that fail
+    valgrind
     redis-tools # has the database server under another name, and starts none
 )
 readonly DEV=(clang-format clang-tidy cppcheck shellcheck)
