@@ -26,6 +26,8 @@ namespace fs = std::filesystem;
 constexpr std::chrono::milliseconds manufacture_patience{120'000};
 constexpr std::chrono::milliseconds start_patience{20'000};
 constexpr std::chrono::milliseconds stop_patience{10'000};
+// One that does not answer does not hear a signal either.
+constexpr std::chrono::milliseconds stop_patience_when_hung{500};
 constexpr std::chrono::milliseconds answer_patience{5'000};
 constexpr std::chrono::milliseconds start_step{5};
 
@@ -229,7 +231,8 @@ Status SoftTpm::stop() {
   if (!child_) return {};
   Status saved = shut_down(tcti_);
   child_->signal(SIGTERM);
-  const Result<std::optional<ExitStatus>> ended = child_->wait(stop_patience);
+  const Result<std::optional<ExitStatus>> ended =
+      child_->wait(saved.ok() ? stop_patience : stop_patience_when_hung);
   child_.reset();  // with SIGKILL, should it still be there
   if (!ended.ok()) return ended.error();
   return saved;
