@@ -10,8 +10,8 @@ import subprocess
 import unittest
 
 import support
-from kills_at_steps_test import KillCase, table
 from process_case import COUNTER, ProcessCase, alive
+from step_case import StepCase, table
 
 PAGE = 4096
 
@@ -67,6 +67,15 @@ class FullDisks(DiskCase):
         self.pages(10)
         self.succeeds(self.b.run("open", "-o", self.disk / "plain", path))
         self.assertEqual((self.disk / "plain").read_bytes(), content)
+
+    def test_a_read_only_disk(self):
+        path = self.sealed()
+        child = self.start(COUNTER)
+        subprocess.run(["mount", "-o", "remount,ro", self.disk], check=True, timeout=60)
+        self.refused(support.run(*self.seal(self.file, self.folder / "plain")), 1, "Read-only")
+        self.refused(self.b.run("open", "-o", self.disk / "plain", path), 1, "Read-only")
+        self.refused(self.dump(child, file=self.file), 1, "Read-only")
+        self.goes_on()
 
     def test_a_dump_that_has_too_little_room_lets_the_process_go_on(self):
         child = self.start(COUNTER)
@@ -215,7 +224,7 @@ class PowerCuts(DiskCase):
         self.goes_on()
 
 
-class PowerCutsAtSteps(KillCase, DiskCase):
+class PowerCutsAtSteps(StepCase, DiskCase):
     def test_a_dump_leaves_nothing_or_a_whole_file(self):
         child = self.start(COUNTER)
         disk = Disk(self)

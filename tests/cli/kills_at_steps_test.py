@@ -9,30 +9,16 @@ import pathlib
 import re
 import signal
 import stat
-import subprocess
 import unittest
 
 import support
-from process_case import COUNTER, ProcessCase, alive, children_of, wait_until
+from process_case import COUNTER, alive, wait_until
 from process_test import FAMILY
+from step_case import VARIABLE, StepCase, build_has_steps, status_of, table, words_of
 
-VARIABLE = "CKPT_SEAL_STOP_AT"
-MARK = "CKPT_SEAL_TEST_RUN"
 # A step of which all before are early.
 DUMP_MIDDLE = "dump: pages flow"
 RESTORE_MIDDLE = "restore: the manifest is verified"
-RUN_FOLDER = re.compile("(/run|/dev/shm)/ckpt-seal-[A-Za-z0-9]{6}$")
-
-
-def build_has_steps():
-    return os.environ["CKPTSEAL_STEPS"] == "1"
-
-
-def table():
-    """(step, who stops, who is there, what is left) of every row."""
-    text = (support.TOP / "docs" / "criu.md").read_text()
-    rows = re.findall(r"^\| `([^`]+: [^`]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
-    return [(step, stops, there.split(", "), left) for step, stops, there, left in rows]
 
 
 class Steps(unittest.TestCase):
@@ -48,91 +34,10 @@ class Steps(unittest.TestCase):
         self.assertEqual(VARIABLE.encode() in content, build_has_steps())
 
 
-def status_of(pid):
-    """Of /proc/PID/status, or nothing when there is none."""
-    try:
-        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):
-        return {}
-    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-
-
-def words_of(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-
-
-def is_frozen(pid):
-    group = pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines()[-1].split(":", 2)[2]
-    events = pathlib.Path("/sys/fs/cgroup" + group) / "cgroup.events"
-    return events.exists() and "frozen 1" in events.read_text()
-
-
-class KillCase(ProcessCase):
-    @classmethod
-    def setUpClass(cls):
-        if not build_has_steps():
-            raise unittest.SkipTest("this build has no steps")
-        super().setUpClass()
-
+class KillCase(StepCase):
     def setUp(self):
         super().setUp()
-        self.runs = 0
         self.left_folders = []
-
-    def stopped_at(self, step, stops, there, command):
-        """The command, stopped at that step, and its processes by their role."""
-        self.runs += 1
-        self.mark = f"{MARK}={self.folder}/{self.runs}"
-        environment = dict(support.ENVIRONMENT, **{VARIABLE: step, MARK: self.mark.split("=")[1]})
-        running = subprocess.Popen([support.program(), *map(str, command)], env=environment, stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
-        self.addCleanup(running.stderr.close)
-        self.addCleanup(running.wait)
-        self.addCleanup(running.kill)
-        found = {}
-
-        def is_there():
-            if running.poll() is not None:
-                raise AssertionError(f"it ended before: {running.stderr.read().decode()}")
-            found.clear()
-            found.update(self.roles(running.pid))
-            return set(there) <= found.keys() and status_of(found[stops]).get("State", "").startswith("T")
-        wait_until(is_there, f"the step '{step}' is reached")
-        return running, dict(found)
-
-    @staticmethod
-    def roles(pid):
-        found = {"ckpt-seal": pid}
-        for child in children_of(pid):
-            words = words_of(child)
-            if words == words_of(pid) != []:
-                found["helper"] = child
-            elif b"--images-dir" in words or not alive(child):  # it ends while ckpt-seal is stopped
-                found["CRIU"] = child
-            elif words and words[0].endswith(b"swtpm"):
-                found["swtpm"] = child
-        return found
-
-    def processes_of_the_run(self):
-        found = []
-        for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
-            try:
-                if self.mark.encode() in path.read_bytes().split(b"\0"):
-                    found.append(int(path.parent.name))
-            except OSError:
-                continue  # it ended meanwhile
-        return [pid for pid in found if alive(pid)]
-
-    @staticmethod
-    def run_folder_of(pid):
-        for path in pathlib.Path(f"/proc/{pid}/fd").iterdir():
-            name = os.readlink(path)
-            if RUN_FOLDER.match(name):
-                return pathlib.Path(name)
-        return None
 
     def killed(self, row, victim, command):
         """Everything of that run but what it restored has ended. Its exit code."""
@@ -174,16 +79,6 @@ class KillCase(ProcessCase):
 
     def sockets(self):
         return [path for path in self.base.rglob("*") if stat.S_ISSOCK(path.lstat().st_mode)]
-
-    def goes_on_undisturbed(self, *pids):
-        self.goes_on()
-        for pid in pids:
-            status = status_of(pid)
-            self.assertIn(status["State"][0], "RSD")
-            self.assertEqual(status["TracerPid"], "0")
-            self.assertFalse(is_frozen(pid))
-        numbers = self.numbers()
-        self.assertEqual(numbers, list(range(1, len(numbers) + 1)))
 
     def for_each(self, rows, one):
         for row in rows:
@@ -305,6 +200,37 @@ class RestoresKilledEarly(RestoreCase):
 class RestoresKilledLate(RestoreCase):
     def test_no_task_is_left_or_all_of_it_runs(self):
         self.kill_restores(split("restore", RESTORE_MIDDLE)[1])
+
+
+class StalledTpms(KillCase):
+    """A software TPM that is stopped, which as a hardware TPM would answers no more, and holds what it was asked."""
+
+    def stalled(self, step, *command):
+        step, stops, there, _ = next(row for row in table() if row[0] == step)
+        running, roles = self.stopped_at(step, stops, there, ["--tpm-timeout", "1", *command])
+        folder = self.run_folder_of(running.pid)
+        os.kill(roles["swtpm"], signal.SIGSTOP)
+        wait_until(lambda: status_of(roles["swtpm"])["State"].startswith("T"), "the TPM stalls")
+        os.kill(roles[stops], signal.SIGCONT)
+        running.wait(timeout=120)
+        wait_until(lambda: not self.processes_of_the_run(), "what it started ends")
+        self.nothing_else_is_left("swtpm", folder)
+        text = running.stderr.read().decode()
+        self.assertEqual(running.returncode, 8, text)
+        self.assertIn("does not answer in time", text)
+
+    def test_the_process_goes_on_or_none_runs(self):
+        child = self.start(COUNTER)
+        files = set(self.folder.iterdir())
+        self.stalled("dump: the TPM is reached", "--state", self.a.state, "dump", "-t", child.pid, "-o", self.sealed_file,
+                     "--to", self.b.record())
+        self.assertEqual(set(self.folder.iterdir()), files)
+        self.goes_on_undisturbed(child.pid)
+        self.dump_away(child)
+        self.stalled("restore: the TPM is reached", "--state", self.b.state, "restore", "--detach", self.sealed_file)
+        self.assertEqual(self.tasks(), [])
+        self.succeeds(self.restore())
+        self.goes_on_undisturbed(child.pid)
 
 
 if __name__ == "__main__":
