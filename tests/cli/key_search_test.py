@@ -4,29 +4,49 @@ import hashlib
 import hmac
 import os
 import pathlib
+import struct
 import subprocess
 import time
 import unittest
 
 import support
 
+PAGE = 4096
+
 
 def hkdf_extract(salt, key):
     return hmac.new(salt, key, hashlib.sha256).digest()
 
 
+def resident_runs(pagemap, start, end):
+    """Addresses of the pages of a mapping that are in memory or swap, as runs."""
+    pagemap.seek(start // PAGE * 8)
+    begin = None
+    for number, (entry,) in enumerate(struct.iter_unpack("=Q", pagemap.read((end - start) // PAGE * 8))):
+        if entry >> 62 and begin is None:
+            begin = start + number * PAGE
+        elif not entry >> 62 and begin is not None:
+            yield begin, start + number * PAGE
+            begin = None
+    if begin is not None:
+        yield begin, end
+
+
 def memory_of(pid):
-    """All memory of a process that root can read, a mapping at a time."""
-    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+    """All memory of a process that root can read, a run of pages at a time."""
+    proc = pathlib.Path(f"/proc/{pid}")
+    with open(proc / "maps", encoding="ascii") as maps, open(proc / "mem", "rb", 0) as memory, \
+            open(proc / "pagemap", "rb", 0) as pagemap:
         for line in maps:
             start, end = (int(x, 16) for x in line.split()[0].split("-"))
-            if end - start > 1 << 34:
-                continue  # sanitizers reserve that much for themselves
-            try:
-                memory.seek(start)
-                yield memory.read(end - start)
-            except (OSError, ValueError, OverflowError):
-                continue  # not readable: device memory, memfd_secret
+            if line.split()[1][0] != "r" or end - start > 1 << 34 or start >= 1 << 63:
+                continue  # what sanitizers reserve for themselves, and the kernel's page
+            for begin, end_of_run in resident_runs(pagemap, start, end):
+                try:
+                    memory.seek(begin)
+                    yield memory.read(end_of_run - begin)
+                except OSError:
+                    continue  # not readable: device memory, memfd_secret
 
 
 def holds(pid, needle):
