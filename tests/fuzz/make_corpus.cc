@@ -236,18 +236,21 @@ void add_tpm_answers(const Corpus& corpus) {
   const Bytes keys = identity.keys.serialize();
   const PcrSelection selection = PcrSelection::standard();
   PcrValues values;
-  record(2, keys, [&](TpmConnection tpm) {
-    values = EsysTpm(std::move(tpm), identity.keys).read_pcrs(selection).value();
+  record(2, keys, [&](TpmConnection connection) {
+    EsysTpm tpm(std::move(connection), identity.keys);
+    values = tpm.read_pcrs(selection).value();
   });
   const SealedObject object =
       seal_to_parent(identity.storage_parent, policy_pcr(selection, values.digest()),
                      Secret::copy_of(Bytes(32, 1)).value())
           .value();
-  record(0, keys, [&](TpmConnection tpm) {
-    (void)EsysTpm(std::move(tpm), identity.keys).unseal(object, selection).value();
+  record(0, keys, [&](TpmConnection connection) {
+    EsysTpm tpm(std::move(connection), identity.keys);
+    (void)tpm.unseal(object, selection).value();
   });
-  record(1, keys, [&](TpmConnection tpm) {
-    (void)EsysTpm(std::move(tpm), identity.keys).sign(Digest{}).value();
+  record(1, keys, [&](TpmConnection connection) {
+    EsysTpm tpm(std::move(connection), identity.keys);
+    (void)tpm.sign(Digest{}).value();
   });
 }
 
