@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace ckptseal {
 
@@ -51,7 +52,9 @@ std::optional<Bytes> from_hex(std::string_view text) {
 }
 
 bool all_zero(ByteView bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t b) { return b == 0; });
+  // The first byte, and each byte is like the one before it: a byte at a time is slow.
+  return bytes.empty() ||
+         (bytes.front() == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
 bool same_bytes(ByteView a, ByteView b) {

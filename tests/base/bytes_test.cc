@@ -69,6 +69,12 @@ TEST(BytesTest, ComparisonsSeeLengthAndEveryByte) {
   EXPECT_FALSE(same_bytes(as_bytes("ab"), as_bytes("abc")));
   EXPECT_TRUE(same_bytes({}, {}));
   EXPECT_TRUE(all_zero({}));
+  EXPECT_TRUE(all_zero(Bytes(100)));
+  for (const std::size_t at : {0U, 1U, 50U, 99U}) {
+    Bytes bytes(100);
+    bytes[at] = 0x80;
+    EXPECT_FALSE(all_zero(bytes)) << at;
+  }
   EXPECT_TRUE(all_zero(Bytes(5)));
   EXPECT_FALSE(all_zero(Bytes{0, 0, 1}));
   EXPECT_FALSE(all_zero(Bytes{1, 0, 0}));
