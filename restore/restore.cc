@@ -77,7 +77,7 @@ Result<Restored> restore(const RestoreJob& job, const HelperEvents& events) {
   CKPTSEAL_ASSIGN(const std::unique_ptr<CriuRun> criu, CriuRun::prepare(job.criu));
   HelperEvents all = events;
   all.start_peer = [&] {
-    const Status started = criu->start();
+    Status started = criu->start();
     reached("restore: CRIU is started");
     return started;
   };
