@@ -118,5 +118,8 @@ else
     build_and_test asan all --label-exclude '^(nosan|long)$'
     build_and_test release release_tests --label-regex '^(release|nosan)$'
 fi
+# docs/security-tests.md with what came of its tests.
+reports=("$results"/*.xml)
+[[ ! -e ${reports[0]} ]] || /usr/bin/python3 -B tests/claims/claims.py outcome "$top" "${reports[@]}" >build/security-tests.md
 echo "== summary (${SECONDS} s)"
 exec /usr/bin/python3 -B "$here/test-summary.py" "$results" "$top/tests/expected-skips.txt"

@@ -1,6 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every claim of docs/threat-model.md has a line in docs/security-tests.md, and every test that a line names is there."""
+"""Every claim of docs/threat-model.md has a line in docs/security-tests.md, and every test that a line names is there.
+
+claims.py CTEST FOLDER TOP            says what is missing
+claims.py outcome TOP RESULTS.xml...  prints docs/security-tests.md with what came of the tests, by ctest's JUnit files
+"""
 
 import fnmatch
 import json
@@ -8,6 +12,7 @@ import re
 import subprocess
 import sys
 import unittest
+import xml.etree.ElementTree as ElementTree
 
 
 def claims_of(threat_model):
@@ -41,8 +46,43 @@ def faults(threat_model, security_tests, tests):
 
 def tests_of(ctest, folder):
     shown = subprocess.run([ctest, "--show-only=json-v1"], cwd=folder, check=True, capture_output=True).stdout
-    # A test with a parameter has that behind its name.
-    return [test["name"].split("  #")[0] for test in json.loads(shown)["tests"]]
+    return [name_of(test["name"]) for test in json.loads(shown)["tests"]]
+
+
+def name_of(test):
+    """A test with a parameter has that behind its name."""
+    return test.split("  #")[0]
+
+
+def outcome(patterns, results):
+    """In words, from (name, status) of each test that ran or was to run."""
+    found = {(name, status) for pattern in patterns for name, status in results if fnmatch.fnmatchcase(name_of(name), pattern)}
+    statuses = [status for _, status in found]
+    passed, skipped = statuses.count("run"), statuses.count("notrun")
+    words = [f"{passed} passed"] if passed else []
+    words += [f"{skipped} skipped"] if skipped else []
+    words += [f"{name_of(name)} FAILED" for name, status in sorted(found) if status == "fail"]
+    return ", ".join(words) or "not run"
+
+
+def with_outcomes(security_tests, results):
+    """The same text; each table that ends with a column of tests has one more."""
+    in_table = False
+    for line in security_tests.splitlines():
+        if line.endswith("| Tests |"):
+            in_table = True
+            line += " Outcome |"
+        elif in_table and line.startswith("|---"):
+            line += "---|"
+        elif in_table and line.startswith("|"):
+            line += f" {outcome(re.findall('`([^`]+)`', line.rsplit('|', 2)[1]), results)} |"
+        else:
+            in_table = False
+        yield line
+
+
+def results_of(path):
+    return [(case.get("name"), case.get("status")) for case in ElementTree.parse(path).getroot().iter("testcase")]
 
 
 class FaultsTest(unittest.TestCase):
@@ -62,9 +102,22 @@ class FaultsTest(unittest.TestCase):
         self.assertEqual(self.count(model="", lines=""), 1)
 
 
+class OutcomeTest(unittest.TestCase):
+    def test_each_line_gets_one(self):
+        text = "words\n| Claim | Tests |\n|---|---|\n| C1 | `A.*` `B` |\n| C2 | `C` |\n| C3 | `D` |\n\n| Other | Table |\n"
+        results = [("A.x  # 1", "run"), ("A.y", "fail"), ("B", "notrun"), ("C", "run"), ("C", "fail")]
+        self.assertEqual(list(with_outcomes(text, results)), [
+            "words", "| Claim | Tests | Outcome |", "|---|---|---|", "| C1 | `A.*` `B` | 1 passed, 1 skipped, A.y FAILED |",
+            "| C2 | `C` | 1 passed, C FAILED |", "| C3 | `D` | not run |", "", "| Other | Table |"])
+
+
 def main():
     if sys.argv[1:] == ["selftest"]:
         unittest.main(argv=sys.argv[:1])
+    if sys.argv[1:2] == ["outcome"]:
+        with open(f"{sys.argv[2]}/docs/security-tests.md") as lines:
+            print("\n".join(with_outcomes(lines.read(), [result for path in sys.argv[3:] for result in results_of(path)])))
+        return
     ctest, folder, top = sys.argv[1:]
     with open(f"{top}/docs/threat-model.md") as model, open(f"{top}/docs/security-tests.md") as lines:
         found = list(faults(model.read(), lines.read(), tests_of(ctest, folder)))
