@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Where data key and content are, and are not, while a process is dumped and restored: memory, files, command lines,
-environments, core files. And who can look into the helper."""
+environments, core files, swap. And who can look into the helper."""
 
+import ctypes
+import mmap
 import os
 import pathlib
 import resource
@@ -14,7 +16,10 @@ import unittest
 import support
 from key_search_test import memory_of
 from process_case import COUNTER, MARKER, alive, wait_until
-from step_case import StepCase, table
+from step_case import StepCase, status_of, table
+
+PROCESS_MADVISE = 440
+MADV_PAGEOUT = 21
 
 # Tries to trace a process and to open its memory; says what it could do.
 INTRUDER = """
@@ -176,6 +181,85 @@ class CoreFiles(SecretsCase):
             self.assertEqual(self.cores(self.folder), [])
             self.assertFalse(self.sealed_file.exists())
             self.goes_on_undisturbed(child.pid)
+
+
+class Swap:
+    """A swap file, into which processes are pushed on request. Pages that are locked do not go."""
+
+    SIZE = 128 << 20
+
+    def __init__(self, case):
+        self.path = case.folder / "swap"
+        with open(self.path, "wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            for _ in range(self.SIZE >> 20):  # what was never written would be read as zeros
+                file.write(bytes(1 << 20))
+            file.flush()
+            os.fsync(file.fileno())
+        subprocess.run(["mkswap", self.path], check=True, capture_output=True, timeout=60)
+        if subprocess.run(["swapon", self.path], capture_output=True, timeout=60).returncode != 0:
+            case.skipTest("no file here can be swap")
+        case.addCleanup(self.off)
+
+    def push(self, pid):
+        """How many KiB of that process are in swap afterwards."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        handle = os.pidfd_open(pid)
+        for line in pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines():
+            start, end = (int(x, 16) for x in line.split()[0].split("-"))
+            if start < 1 << 63 and end - start <= 1 << 34:
+                part = (ctypes.c_uint64 * 2)(start, end - start)
+                libc.syscall(PROCESS_MADVISE, handle, part, ctypes.c_size_t(1), MADV_PAGEOUT, ctypes.c_uint(0))
+        os.close(handle)
+        return int(status_of(pid)["VmSwap"].split()[0])
+
+    def off(self):
+        """What is in it."""
+        if not self.path.exists():
+            return b""
+        subprocess.run(["swapoff", self.path], check=True, timeout=120)
+        # The kernel wrote to the disk, past the cache of the file.
+        with mmap.mmap(-1, self.SIZE) as content:
+            file = os.open(self.path, os.O_RDONLY | os.O_DIRECT)
+            done = os.readv(file, [content])
+            os.close(file)
+            self.path.unlink()
+            return content[:done]
+
+
+class SecretsInSwap(SecretsCase):
+    def pushed(self, step, command):
+        """All processes of the command go into swap at that step. What is there then."""
+        print(f"at {step}", flush=True)
+        running, roles, stopped = self.at(step, *command)
+        swap = Swap(self)
+        went = {role: swap.push(pid) for role, pid in roles.items()}
+        print(went, flush=True)
+        self.assertGreater(went["ckpt-seal"], 0)
+        content = swap.off()
+        self.assertEqual(len(content), Swap.SIZE)
+        os.kill(stopped, signal.SIGCONT)
+        self.assertEqual(running.wait(timeout=120), 0)
+        return content
+
+    def test_neither_key_nor_content_goes_there(self):
+        child = self.start(COUNTER)
+        swap = Swap(self)
+        self.assertGreater(swap.push(child.pid), 0)
+        self.assertTrue(MARKER in swap.off(), "the search finds nothing")
+        for step in ("dump: pages flow", "dump: post-dump asks"):
+            content = self.pushed(step, self.dump_command(child.pid))
+            self.assertFalse(self.b.unseal_by_other_means(self.sealed_file) in content)
+            self.assertFalse(MARKER in content)
+            self.sealed_file.unlink()
+        self.dump_away(child)
+        key = self.b.unseal_by_other_means(self.sealed_file)
+        for step in ("restore: pages flow", "restore: post-restore asks"):
+            content = self.pushed(step, self.restore_command())
+            self.assertFalse(key in content)
+            self.assertFalse(MARKER in content)
+            self.end_tasks()
+            wait_until(lambda: not os.path.exists(f"/proc/{child.pid}"), "the restored task is gone")
 
 
 if __name__ == "__main__":
