@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Finds CRIU and this program.
+// Finds CRIU and the program that it calls.
 #include "cli/criu_options.h"
 
 #include <fmt/format.h>
@@ -10,18 +10,33 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "criu/hook_protocol.h"
+
 namespace ckptseal {
 namespace {
 
-Result<std::string> this_program() {
+Result<std::string> folder_of_this_program() {
   std::string out(PATH_MAX, '\0');
   const ssize_t n = readlink("/proc/self/exe", out.data(), out.size());
   if (n <= 0) return system_error("Cannot find this program", errno);
-  out.resize(static_cast<std::size_t>(n));
+  out.resize(out.rfind('/', static_cast<std::size_t>(n)));
   return out;
 }
 
 }  // namespace
+
+Result<std::string> find_hook() {
+  CKPTSEAL_ASSIGN(const std::string folder, folder_of_this_program());
+  for (const std::string_view place : {".", CKPTSEAL_LIBEXEC}) {
+    std::string candidate = fmt::format("{}/{}/{}", folder, place, hook_name);
+    if (access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return Error{Code::unavailable,
+               fmt::format("The program {}, which CRIU has to call, is neither in {} nor in {}/{}; "
+                           "install ckpt-seal again.",
+                           hook_name, folder, folder, CKPTSEAL_LIBEXEC),
+               0};
+}
 
 // What depends on the current folder could be anybody's, an empty element among it.
 std::string find_in_path(const std::string& name) {
@@ -84,7 +99,7 @@ Result<CriuSetup> criu_setup(CriuVerb verb, const CriuOptions& options,
   CriuSetup out;
   out.verb = verb;
   CKPTSEAL_ASSIGN(out.program, find_criu(options.program));
-  CKPTSEAL_ASSIGN(out.self, this_program());
+  CKPTSEAL_ASSIGN(out.hook, find_hook());
   out.arguments = std::move(arguments);
   out.arguments.insert(out.arguments.end(), options.words.begin(), options.words.end());
   out.stall = std::chrono::seconds(options.stall_seconds);

@@ -29,6 +29,9 @@ std::string name_of_criu(const std::string& named);
 // A path of it: a name without a slash is looked up in PATH. Code::unavailable when there is none
 // that can be run.
 Result<std::string> find_criu(const std::string& named);
+// The path of the program that CRIU calls as its action script: beside this one, or where it is
+// installed. Code::unavailable when it is in neither place.
+Result<std::string> find_hook();
 // Takes out what could set any option and load any library, --no-default-config or not.
 void clean_criu_environment();
 

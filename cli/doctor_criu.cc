@@ -147,6 +147,12 @@ Finding check_network() {
   return good("network", "CRIU finds the programs that it needs for network namespaces.");
 }
 
+Finding check_hook() {
+  const Result<std::string> hook = find_hook();
+  if (!hook.ok()) return problem("hook", hook.error().message);
+  return good("hook", fmt::format("CRIU asks ckpt-seal through {}.", hook.value()));
+}
+
 Finding check_run_folder() {
   const Result<RunFolder> folder = RunFolder::make();
   if (!folder.ok()) return problem("run_folder", folder.error().message);
@@ -168,6 +174,7 @@ Findings examine_criu(const std::string& named) {
   Findings out = {check_criu(program.value())};
   if (geteuid() == 0) out.push_back(check_capabilities());
   out.push_back(check_network());
+  out.push_back(check_hook());
   out.push_back(check_run_folder());
   return out;
 }

@@ -8,7 +8,6 @@
 #include "base/ending_signals.h"
 #include "base/step.h"
 #include "cli/verbs.h"
-#include "criu/hook.h"
 
 namespace ckptseal {
 namespace {
@@ -38,13 +37,6 @@ void add_global_options(const Verb& command, Globals& globals) {
 // The TSS logs every refusal of the TPM to stderr; ours are said in a sentence.
 void silence_tss() { setenv("TSS2_LOG", "all+none", 0); }
 
-// CRIU runs this program under another name as its action script.
-int run_as_hook(const char* path) {
-  std::string action;
-  from_environment("CRTOOLS_SCRIPT_ACTION", action);
-  return run_hook(path, action);
-}
-
 // For the tests of what a kill leaves (docs/criu.md, "Steps").
 void choose_step() {
 #ifdef CKPTSEAL_STEPS
@@ -55,7 +47,6 @@ void choose_step() {
 }
 
 int run(int argc, char** argv) {
-  if (is_hook_path(argv[0])) return run_as_hook(argv[0]);
   choose_step();
   silence_tss();
   Globals globals;

@@ -60,7 +60,7 @@ Status CriuRun::listen() {
   const std::string_view name =
       setup_.verb == CriuVerb::dump ? capture_socket_name : serve_socket_name;
   CKPTSEAL_ASSIGN(stream_, listen_at(fmt::format("{}/{}", folder_->path(), name), SOCK_STREAM));
-  CKPTSEAL_ASSIGN(hooks_, HookServer::start(folder_->path(), setup_.self));
+  CKPTSEAL_ASSIGN(hooks_, HookServer::start(folder_->path(), setup_.hook));
   events_.reset(epoll_create1(EPOLL_CLOEXEC));
   timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   if (!events_.valid() || !timer_.valid()) return system_error("Cannot watch CRIU", errno);

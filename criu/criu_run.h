@@ -21,7 +21,7 @@ namespace ckptseal {
 struct CriuSetup {
   CriuVerb verb = CriuVerb::dump;
   std::string program;                      // CRIU's path
-  std::string self;                         // this program's, which is the action script, too
+  std::string hook;                         // the path of ckpt-seal-hook
   std::vector<std::string> arguments;       // checked; behind those that this class sets
   std::chrono::milliseconds stall{60'000};  // without a byte for so long the run is given up
   EndingSignals* signals = nullptr;         // held, they give the run up; the caller's, may be none

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Both ends of the action script's question.
+// Our end of the action script's question.
 #include "criu/hook.h"
 
 #include <fmt/format.h>
@@ -11,20 +11,15 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 
+#include "criu/hook_protocol.h"
 #include "criu/stream_connection.h"
 
 namespace ckptseal {
 namespace {
-
-constexpr std::string_view hook_name = "ckpt-seal-hook";
-constexpr std::string_view hook_socket = "hook.sock";
-constexpr std::array<std::string_view, 2> questions = {"post-dump", "post-restore"};
-constexpr char go_on = 'y';
 
 std::optional<sockaddr_un> address_of(const std::string& path) {
   sockaddr_un out = {};
@@ -32,10 +27,6 @@ std::optional<sockaddr_un> address_of(const std::string& path) {
   if (path.size() >= sizeof out.sun_path) return std::nullopt;
   std::memcpy(out.sun_path, path.c_str(), path.size() + 1);
   return out;
-}
-
-bool is_question(std::string_view action) {
-  return std::find(questions.begin(), questions.end(), action) != questions.end();
 }
 
 }  // namespace
@@ -55,32 +46,9 @@ Result<UniqueFd> listen_at(const std::string& path, int type) {
   return out;
 }
 
-bool is_hook_path(std::string_view path) {
-  const std::size_t slash = path.rfind('/');
-  return slash != std::string_view::npos && path.substr(slash + 1) == hook_name;
-}
-
-int run_hook(const std::string& path, const std::string& action) {
-  if (!is_question(action)) return 0;
-  const std::string folder = path.substr(0, path.rfind('/'));
-  const std::optional<sockaddr_un> address = address_of(fmt::format("{}/{}", folder, hook_socket));
-  const UniqueFd server(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  if (!address || !server.valid() ||
-      connect(server.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0 ||
-      send(server.get(), action.data(), action.size(), MSG_NOSIGNAL) < 0) {
-    return 1;
-  }
-  char answer = 0;
-  ssize_t n = 0;
-  do {
-    n = recv(server.get(), &answer, 1, 0);
-  } while (n < 0 && errno == EINTR);
-  return n == 1 && answer == go_on ? 0 : 1;
-}
-
-Result<HookServer> HookServer::start(const std::string& folder, const std::string& self) {
+Result<HookServer> HookServer::start(const std::string& folder, const std::string& program) {
   std::string path = fmt::format("{}/{}", folder, hook_name);
-  if (symlink(self.c_str(), path.c_str()) != 0) {
+  if (symlink(program.c_str(), path.c_str()) != 0) {
     return system_error(fmt::format("Cannot make {}", path), errno);
   }
   CKPTSEAL_ASSIGN(UniqueFd listener,
@@ -102,7 +70,7 @@ Result<std::optional<HookCall>> HookServer::accept() const {
   std::array<char, 32> action{};
   const ssize_t n = recv(call.connection.get(), action.data(), action.size(), 0);
   call.action.assign(action.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
-  if (!is_question(call.action)) return std::optional<HookCall>();
+  if (!is_hook_question(call.action)) return std::optional<HookCall>();
   return std::optional<HookCall>(std::move(call));
 }
 
@@ -113,7 +81,7 @@ bool HookServer::is_gone(const HookCall& call) {
 
 void HookServer::let_go_on(HookCall call) {
   // A script that is gone needs no answer.
-  (void)send(call.connection.get(), &go_on, 1, MSG_NOSIGNAL);
+  (void)send(call.connection.get(), &hook_go_on, 1, MSG_NOSIGNAL);
 }
 
 }  // namespace ckptseal

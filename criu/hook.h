@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The action script of CRIU: a link to this program under another name, which asks ckpt-seal
-// through a socket beside the link and ends as it is told. docs/criu.md, "Action script".
+// The action script of CRIU: a link to the program ckpt-seal-hook, which asks through a socket
+// beside the link and ends as it is told here. docs/criu.md, "Action script".
 #pragma once
 
 #include <optional>
@@ -11,12 +11,6 @@
 
 namespace ckptseal {
 
-// True for the path that HookServer names as action script.
-bool is_hook_path(std::string_view path);
-// In the process that CRIU runs: `action` is CRTOOLS_SCRIPT_ACTION. The exit code: 0 goes on. An
-// action that nobody here waits for goes on; one that cannot be asked about does not.
-int run_hook(const std::string& path, const std::string& action);
-
 struct HookCall {
   std::string action;   // "post-dump" or "post-restore"
   UniqueFd connection;  // closed without an answer, the script fails
@@ -24,8 +18,8 @@ struct HookCall {
 
 class HookServer {
  public:
-  // In `folder`, which nobody else may enter; `self` is the path of this program.
-  static Result<HookServer> start(const std::string& folder, const std::string& self);
+  // In `folder`, which nobody else may enter; `program` is the path of ckpt-seal-hook.
+  static Result<HookServer> start(const std::string& folder, const std::string& program);
 
   const std::string& path() const { return path_; }  // of the action script
   int fd() const { return listener_.get(); }         // readable when a script calls

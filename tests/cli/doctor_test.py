@@ -98,6 +98,7 @@ class DoctorOfRoot(DoctorCase):
         found = self.findings(criu=self.criu('[ "$1" = --version ] || { echo "Error: no luck" >&2; exit 1; }'))
         self.is_found(found["criu"], "problem", "no luck", "unknown version")
         self.is_found(found["run_folder"], "good", "in memory")
+        self.is_found(found["hook"], "good", "ckpt-seal-hook")
 
     def test_capabilities_that_are_not_there(self):
         criu = self.criu("true")
