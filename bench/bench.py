@@ -60,19 +60,19 @@ def check_room(options):
             raise measure.BenchError(f"{need} MiB of memory are needed and are not free; choose a smaller --size.")
 
 
-def one(method, tools, mebibytes):
-    """One dump and one restore of a new process."""
+def one(method, tools, mebibytes, names):
+    """One dump and one restore of a new process. The memory of the processes with these names is looked at."""
     method.clean()
     tools.stats.unlink(missing_ok=True)
     log = tools.folder / "command.log"
     victim = measure.Victim(mebibytes, tools.folder)
     try:
-        dump = measure.Measured(method.dump(victim.pid), method.names, tools.environment, log,
+        dump = measure.Measured(method.dump(victim.pid), tools.environment, log, names,
                                 lambda: measure.sync_files(method.out))
         victim.dumped()
         left = measure.bytes_in(method.out)
         frozen = measure.frozen_seconds(tools.stats.read_bytes())
-        restore = measure.Measured(method.restore(), method.names, tools.environment, log)
+        restore = measure.Measured(method.restore(), tools.environment, log, names)
         victim.check_restored()
     finally:
         victim.end()
@@ -86,18 +86,20 @@ def one(method, tools, mebibytes):
 
 
 def rounds(options, chosen, tools, write):
+    """In round 0 memory is looked at, in the others time."""
     results = []
-    for number in range(options.runs):
+    for number in range(options.runs + 1):
         first = number % len(chosen)
         for method in chosen[first:] + chosen[:first]:
             result = {"round": number, "method": method.name, "size_mib": options.size}
             try:
-                result.update(one(method, tools, options.size))
+                result.update(one(method, tools, options.size, method.names if number == 0 else frozenset()))
             except (measure.BenchError, OSError) as error:
-                raise measure.BenchError(f"{method.name}, round {number + 1}: {error}") from error
+                raise measure.BenchError(f"{method.name}, round {number}: {error}") from error
             write(result)
             results.append(result)
-            print(f"round {number + 1} of {options.runs}: {method.name}: dump {result['dump']['seconds']:.3f} s, "
+            what = "memory" if number == 0 else f"round {number} of {options.runs}"
+            print(f"{what}: {method.name}: dump {result['dump']['seconds']:.3f} s, "
                   f"restore {result['restore']['seconds']:.3f} s", file=sys.stderr, flush=True)
     return results
 

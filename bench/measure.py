@@ -62,7 +62,7 @@ class PeakMemory(threading.Thread):
     """The largest sum of the maximum resident sets (VmHWM) of the processes below `root` with one of `names`.
 
     VmHWM never falls, so that a process is measured as long as it is seen once near its end. Pages that two processes share
-    count twice: the figure is an upper bound. It is looked at rarely, for that takes time from a core.
+    count twice: the figure is an upper bound. To look takes a tenth of a core, so nothing is timed meanwhile.
     """
 
     def __init__(self, root, names):
@@ -106,20 +106,21 @@ def stop(process):
 
 
 class Measured:
-    """Wall and processor time in seconds and peak memory in bytes of a command that succeeded.
+    """Wall and processor time in seconds of a command that succeeded, and, if processes are named, their peak memory in bytes.
 
     Processor time is that of the command and what it waited for, CRIU included; of a restore that is not all, for much of it
     is spent by the restored process. It depends less than wall time on what else the machine does.
     """
 
-    def __init__(self, command, names, environment, log, afterwards=lambda: None):
+    def __init__(self, command, environment, log, names=frozenset(), afterwards=lambda: None):
         """`afterwards` is part of the time."""
         with open(log, "wb") as out:
             before, start = cpu_seconds(), time.monotonic()
             with subprocess.Popen(command, env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                   start_new_session=True) as process:
                 memory = PeakMemory(process.pid, names)
-                memory.start()
+                if names:
+                    memory.start()
                 try:
                     status = process.wait()
                 except BaseException:
@@ -130,7 +131,8 @@ class Measured:
                 self.cpu = cpu_seconds() - before
                 afterwards()
             self.seconds = time.monotonic() - start
-        memory.join()
+        if names:
+            memory.join()
         self.peak = memory.peak
         if status != 0:
             lines = read_if_there(log).splitlines()[-5:]

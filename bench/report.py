@@ -28,7 +28,8 @@ def ratios(results, name, plain, value):
 
 
 def row(results, method, plain):
-    own = [result for result in results if result["method"] == method.name]
+    timed = [result for result in results if result["round"] > 0]
+    own = [result for result in timed if result["method"] == method.name]
 
     def median(*keys):
         values = [result[keys[0]] if len(keys) == 1 else result[keys[0]][keys[1]] for result in own]
@@ -36,10 +37,10 @@ def row(results, method, plain):
 
     cells = [method.name]
     for part, key in (("dump", "seconds"), ("dump", "frozen_seconds"), ("restore", "seconds")):
-        compared = ratios(results, method.name, plain, lambda result: result[part][key])
+        compared = ratios(timed, method.name, plain, lambda result: result[part][key])
         cells += [median_and_spread(compared, "{:.2f}"), f"{median(part, key):.3f}"]
     for part in ("dump", "restore"):
-        peak = max(result[part]["peak_bytes"] for result in own)
+        peak = max(result[part]["peak_bytes"] for result in results if result["method"] == method.name)
         cells.append(f"{peak / MIB:.0f}" if method.names else "-")
     cells.append(f"{median('bytes_left') / MIB:.1f}")
     cells.append(f"{median('bytes_plaintext') / MIB:.1f}")
@@ -127,7 +128,7 @@ def facts(methods, tools, mebibytes, runs):
 
 
 NOTES = """Dump, Frozen, Restore: median over the rounds of the ratio to plain CRIU in the same round (smallest-largest); beside it the median time. Frozen is
-CRIU's own frozen_time. Memory: the largest seen, of the method's processes without CRIU, TPM and the process itself. Left: the files
+CRIU's own frozen_time. Memory: the largest seen in a round that is not timed, of the method's processes without CRIU, TPM and the process itself. Left: the files
 after the dump. Plaintext: images that were in the folder unencrypted, even if only for a while. docs/performance.md says how all this is measured.
 """
 
