@@ -43,7 +43,8 @@ Option Verb::option(const std::string& names, std::string& value, const std::str
 
 Option Verb::option(const std::string& names, std::vector<std::string>& value,
                     const std::string& help) const {
-  return Option(app_->add_option(names, value, help)->allow_extra_args(false));
+  const bool alone = !names.starts_with('-');
+  return Option(app_->add_option(names, value, help)->allow_extra_args(alone));
 }
 
 Option Verb::option(const std::string& names, unsigned& value, const std::string& help) const {

@@ -50,7 +50,8 @@ class Option {
 class Verb {
  public:
   // `names`: "-o,--output", or without a dash for what stands alone. The value must live until the
-  // action has run; text in a vector is one value for each time that the option is given.
+  // action has run; text in a vector is one value for each time that the option is given,
+  // or, without a dash, all that stand alone.
   Option option(const std::string& names, std::string& value, const std::string& help) const;
   Option option(const std::string& names, std::vector<std::string>& value,
                 const std::string& help) const;

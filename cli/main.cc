@@ -66,6 +66,8 @@ int run(int argc, char** argv) {
   add_open_verb(command);
   add_inspect_verb(command);
   add_verify_verb(command);
+  add_rewrap_verb(command);
+  add_shred_verb(command);
   add_doctor_verb(command);
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
   Console console(line.verb());

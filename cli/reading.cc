@@ -9,6 +9,7 @@
 
 #include <cerrno>
 
+#include "base/file_lock.h"
 #include "base/output_file.h"
 #include "keymgr/passphrase/passphrase.h"
 #include "sealing/sealed_file.h"
@@ -17,6 +18,7 @@ namespace ckptseal {
 namespace {
 
 constexpr const char* spool_folder = "/var/tmp";
+constexpr std::chrono::seconds patience_for_others(5);
 
 Status copy_all(int from, int to) {
   Bytes buffer(1 << 20);
@@ -31,6 +33,10 @@ Status copy_all(int from, int to) {
 
 void add_reading_options(const Verb& verb, ReadingOptions& options, bool opens) {
   verb.option("FILE", options.file, "Sealed file, - for standard input").required();
+  add_key_options(verb, options, opens);
+}
+
+void add_key_options(const Verb& verb, ReadingOptions& options, bool opens) {
   verb.option("--identity", options.identities,
               "What opens it: tpm (this host's, the default) or passphrase")
       .value_name("WHO")
@@ -51,10 +57,27 @@ void add_reading_options(const Verb& verb, ReadingOptions& options, bool opens) 
   }
 }
 
+Result<UniqueFd> open_to_change(const std::string& file) {
+  const std::string what = fmt::format("the sealed file {}", file);
+  struct stat info = {};
+  // A folder cannot be opened to write, and what a pipe or device would do is not waited for.
+  if (stat(file.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+    return Error{Code::usage, fmt::format("{} is not a regular file; name a sealed file.", file),
+                 0};
+  }
+  CKPTSEAL_ASSIGN(UniqueFd fd, open_file(file, O_RDWR | O_NONBLOCK, what));
+  CKPTSEAL_ASSIGN(const bool locked, lock_file(fd.get(), patience_for_others, what));
+  if (locked) return fd;
+  return Error{Code::failed,
+               fmt::format("{}: another ckpt-seal is changing it; try again later.", file), 0};
+}
+
 Result<std::unique_ptr<Reading>> Reading::prepare(const Globals& globals,
-                                                  const ReadingOptions& options, Key key) {
+                                                  const ReadingOptions& options, Key key,
+                                                  Access access) {
   std::unique_ptr<Reading> reading(new Reading);  // NOLINT: the constructor is private
-  CKPTSEAL_TRY(reading->open_input(options.file));
+  CKPTSEAL_TRY(access == Access::change ? reading->open_for_change(options.file)
+                                        : reading->open_input(options.file));
   CKPTSEAL_ASSIGN(reading->host_, HostAccess::open(globals));
   CKPTSEAL_TRY(reading->add_trust(options));
   CKPTSEAL_TRY(reading->add_identities(options, key));
@@ -81,6 +104,13 @@ Status Reading::open_input(const std::string& file) {
     CKPTSEAL_ASSIGN(fd_, make_spool_file(spool_folder));
     CKPTSEAL_TRY(copy_all(input.get(), fd_.get()));
   }
+  job_.sealed_fd = fd_.get();
+  return {};
+}
+
+Status Reading::open_for_change(const std::string& file) {
+  name_ = file;
+  CKPTSEAL_ASSIGN(fd_, open_to_change(file));
   job_.sealed_fd = fd_.get();
   return {};
 }

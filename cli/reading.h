@@ -20,19 +20,25 @@ struct ReadingOptions {
 };
 
 void add_reading_options(const Verb& verb, ReadingOptions& options, bool opens);
+// The same without FILE.
+void add_key_options(const Verb& verb, ReadingOptions& options, bool opens);
 
 // A sealed file made ready: the descriptor is seekable (a pipe was copied, as the ciphertext it
 // is), and the job names it. Keeps what the helper needs alive.
 class Reading {
  public:
   enum class Key : std::uint8_t { none, if_asked, host_by_default };
+  // A file that is to be changed is a regular one, and nobody else changes it meanwhile.
+  enum class Access : std::uint8_t { read, change };
 
   // With Key::host_by_default and no --identity the host's TPM opens it, when there is one.
   static Result<std::unique_ptr<Reading>> prepare(const Globals& globals,
-                                                  const ReadingOptions& options, Key key);
+                                                  const ReadingOptions& options, Key key,
+                                                  Access access = Access::read);
 
   ReadJob& job() { return job_; }
   const std::string& name() const { return name_; }  // for messages
+  const HostAccess& host() const { return *host_; }
   bool has_identities() const { return static_cast<bool>(job_.identities); }
   // The events of every reading verb; a TPM that was started is stopped once it is not needed.
   HelperEvents events(Console& console);
@@ -40,6 +46,7 @@ class Reading {
  private:
   Reading() = default;
   Status open_input(const std::string& file);
+  Status open_for_change(const std::string& file);
   Status add_trust(const ReadingOptions& options);
   Status add_identities(const ReadingOptions& options, Key key);
 
@@ -50,6 +57,10 @@ class Reading {
   std::optional<PassphraseSource> passphrase_;
   ReadJob job_;
 };
+
+// A regular file to read and write, under its lock as long as the descriptor lives. Code::usage for
+// anything else, Code::failed when another process holds the lock.
+Result<UniqueFd> open_to_change(const std::string& file);
 
 // The common part of reports: id, suite, content, sizes, origin.
 Json describe_file(const HelperReport& report);

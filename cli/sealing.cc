@@ -6,12 +6,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <filesystem>
 
 #include "cli/reading.h"
-#include "keymgr/passphrase/passphrase.h"
-#include "keymgr/tpm2/slot.h"
 
 namespace ckptseal {
 
@@ -42,56 +39,18 @@ Result<std::unique_ptr<Sealing>> Sealing::prepare(const Globals& globals,
   }
   CKPTSEAL_ASSIGN(HostAccess host, HostAccess::open(globals));
   if (!options.unsigned_file) CKPTSEAL_TRY(host.require_provisioned());
+  const std::vector<std::string> to =
+      options.to.empty() ? std::vector<std::string>{"self"} : options.to;
+  CKPTSEAL_ASSIGN(Recipients recipients, Recipients::find(host, to));
+  if (recipients.only_passphrases() && !options.only_passphrase) {
+    return Error{Code::usage,
+                 "Only a passphrase would open this file, and passphrases can be guessed; name a "
+                 "host with --to as well, or say --only-passphrase.",
+                 0};
+  }
+  recipients.warn(console, recipients.have_passphrase());
   // NOLINTNEXTLINE: the constructor is private
-  std::unique_ptr<Sealing> sealing(new Sealing(options, std::move(host)));
-  CKPTSEAL_TRY(sealing->find_recipients());
-  sealing->warn_about_recipients(console);
-  return sealing;
-}
-
-Status Sealing::find_recipients() {
-  const TrustStore store = host_.trust_store();
-  std::vector<std::string> to = options_.to;
-  if (to.empty()) to.emplace_back("self");
-  for (const std::string& name : to) {
-    if (name == "passphrase") {
-      for_passphrase_ = true;
-      continue;
-    }
-    if (name == "self") CKPTSEAL_TRY(host_.require_provisioned());
-    CKPTSEAL_ASSIGN(SignedHostRecord record, store.find_recipient(name));
-    const bool twice = std::any_of(
-        records_.begin(), records_.end(),
-        [&](const SignedHostRecord& other) { return other.fingerprint() == record.fingerprint(); });
-    if (!twice) records_.push_back(std::move(record));
-  }
-  if (!records_.empty() || options_.only_passphrase) return {};
-  return Error{Code::usage,
-               "Only a passphrase would open this file, and passphrases can be guessed; name a "
-               "host with --to as well, or say --only-passphrase.",
-               0};
-}
-
-void Sealing::warn_about_recipients(Console& console) const {
-  for (const SignedHostRecord& signed_record : records_) {
-    const HostRecord& record = signed_record.record();
-    if (record.software) {
-      console.warn(
-          fmt::format("the TPM of {} is a software one: it protects nothing against root of "
-                      "that host.",
-                      record.name));
-    }
-    if (record.policy_anchor.all_zero()) {
-      console.warn(fmt::format("all selected PCRs of {} are zero: its state was not measured.",
-                               record.name));
-    }
-    if (!for_passphrase_) {
-      console.warn(
-          fmt::format("an update of the firmware or kernel of {} locks it out of this file; "
-                      "add --to passphrase for recovery.",
-                      record.name));
-    }
-  }
+  return std::unique_ptr<Sealing>(new Sealing(options, std::move(host), std::move(recipients)));
 }
 
 Status Sealing::open() {
@@ -108,31 +67,7 @@ Status Sealing::open() {
     if (folder.empty()) folder = ".";
   }
   CKPTSEAL_ASSIGN(spool_, make_spool_file(folder));
-  if (!for_passphrase_) return {};
-  CKPTSEAL_ASSIGN(passphrase_, PassphraseSource::open(options_.passphrase_fd));
-  return {};
-}
-
-RecipientFactory Sealing::recipients() const {
-  return [this]() -> Result<std::vector<std::unique_ptr<Recipient>>> {
-    std::vector<std::unique_ptr<Recipient>> out;
-    for (const SignedHostRecord& signed_record : records_) {
-      const HostRecord& record = signed_record.record();
-      out.push_back(std::make_unique<Tpm2Recipient>(
-          record.storage_parent.public_area, record.policy_anchor, signed_record.fingerprint()));
-    }
-    if (passphrase_) {
-      CKPTSEAL_ASSIGN(Secret secret, passphrase_->read(true));
-      out.push_back(std::make_unique<PassphraseRecipient>(std::move(secret),
-                                                          recommended_cost(machine_memory())));
-    }
-    return out;
-  };
-}
-
-std::vector<int> Sealing::descriptors() const {
-  if (!passphrase_) return {};
-  return {passphrase_->fd()};
+  return recipients_.open(options_.passphrase_fd);
 }
 
 SealOptions Sealing::seal_options(Content content) const {
@@ -149,22 +84,6 @@ SealOptions Sealing::seal_options(Content content) const {
 
 Status Sealing::commit() { return file_ ? file_->commit() : Status(); }
 
-Json Sealing::recipient_names() const {
-  Json names = Json::array();
-  for (const SignedHostRecord& record : records_) names.push_back(record.record().name);
-  if (for_passphrase_) names.push_back("passphrase");
-  return names;
-}
-
-Json Sealing::recipient_records() const {
-  Json out = Json::array();
-  for (const SignedHostRecord& record : records_) {
-    out.push_back({{"name", record.record().name}, {"fingerprint", to_hex(record.fingerprint())}});
-  }
-  if (for_passphrase_) out.push_back({{"name", "passphrase"}, {"fingerprint", nullptr}});
-  return out;
-}
-
 std::string Sealing::origin() const {
   if (options_.unsigned_file) return "";
   return std::string(as_text(host_.record().fingerprint()));
@@ -180,10 +99,10 @@ Outcome Sealing::describe(const HelperReport& report) const {
                   {"signed", !options_.unsigned_file},
                   {"size", report.file_size()},
                   {"output", options_.output},
-                  {"recipients", recipient_names()}};
+                  {"recipients", recipients_.names()}};
   if (options_.output == "-") return outcome;
   std::string names;
-  for (const auto& name : recipient_names()) {
+  for (const auto& name : recipients_.names()) {
     names += (names.empty() ? "" : ", ") + name.get<std::string>();
   }
   outcome.text = fmt::format("Sealed {} of content as {} for {}.\n",

@@ -13,7 +13,7 @@
 
 #include "base/output_file.h"
 #include "cli/host_access.h"
-#include "cli/passphrase_source.h"
+#include "cli/recipients.h"
 #include "sealing/jobs.h"
 
 namespace ckptseal {
@@ -45,32 +45,24 @@ class Sealing {
   // After open().
   int output_fd() const { return file_ ? file_->fd() : STDOUT_FILENO; }
   int spool_fd() const { return spool_.get(); }
-  RecipientFactory recipients() const;
-  std::vector<int> descriptors() const;  // what that needs
+  const Recipients& recipients() const { return recipients_; }
   SealOptions seal_options(Content content) const;
   Result<EcdsaSignature> sign(const Digest& digest) const { return host_.sign(digest); }
   // Makes the file durable and gives it its name.
   Status commit();
 
-  Json recipient_names() const;
-  // Each with `name` and `fingerprint`, for the journal.
-  Json recipient_records() const;
   // Of the host that seals, in bytes; empty: unsigned.
   std::string origin() const;
   // What was made; `report` is the helper's last word.
   Outcome describe(const HelperReport& report) const;
 
  private:
-  Sealing(SealingOptions options, HostAccess host)
-      : options_(std::move(options)), host_(std::move(host)) {}
-  Status find_recipients();
-  void warn_about_recipients(Console& console) const;
+  Sealing(SealingOptions options, HostAccess host, Recipients recipients)
+      : options_(std::move(options)), host_(std::move(host)), recipients_(std::move(recipients)) {}
 
   SealingOptions options_;
   HostAccess host_;
-  std::vector<SignedHostRecord> records_;
-  bool for_passphrase_ = false;
-  std::optional<PassphraseSource> passphrase_;
+  Recipients recipients_;
   std::optional<OutputFile> file_;  // none: standard output
   UniqueFd spool_;
 };

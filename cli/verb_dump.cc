@@ -50,11 +50,11 @@ Result<Outcome> dump_process(const Globals& globals, const DumpVerbOptions& opti
   CKPTSEAL_ASSIGN(job.criu, criu_setup(CriuVerb::dump, options.criu, std::move(arguments)));
   CKPTSEAL_TRY(check_process(options.pid));
   CKPTSEAL_ASSIGN(const auto sealing, Sealing::prepare(globals, options.sealing, console));
-  entry.recipients = sealing->recipient_records();
+  entry.recipients = sealing->recipients().records();
   entry.origin = sealing->origin();
   if (options.sealing.dry_run) {
     Outcome outcome;
-    outcome.json = {{"dry_run", true}, {"recipients", sealing->recipient_names()}};
+    outcome.json = {{"dry_run", true}, {"recipients", sealing->recipients().names()}};
     outcome.text =
         fmt::format("Would dump process {} as {}.\n", options.pid, options.sealing.output);
     return outcome;
@@ -66,8 +66,8 @@ Result<Outcome> dump_process(const Globals& globals, const DumpVerbOptions& opti
   job.output_fd = sealing->output_fd();
   job.spool_fd = sealing->spool_fd();
   job.options = sealing->seal_options(Content::criu);
-  job.recipients = sealing->recipients();
-  job.descriptors = sealing->descriptors();
+  job.recipients = sealing->recipients().factory();
+  job.descriptors = sealing->recipients().descriptors();
   job.commit = [&](const HelperReport& report) -> Status {
     CKPTSEAL_TRY(sealing->commit());
     entry.checkpoint_id = report.checkpoint_id();

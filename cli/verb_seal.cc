@@ -88,9 +88,9 @@ Result<Outcome> seal(const Globals& globals, const SealVerbOptions& options, Con
   CKPTSEAL_ASSIGN(const auto sealing, Sealing::prepare(globals, options.sealing, console));
   if (options.sealing.dry_run) {
     Outcome outcome;
-    outcome.json = {{"dry_run", true}, {"recipients", sealing->recipient_names()}};
+    outcome.json = {{"dry_run", true}, {"recipients", sealing->recipients().names()}};
     outcome.text = fmt::format("Would seal {} as {} for {} recipients.\n", options.input,
-                               options.sealing.output, sealing->recipient_names().size());
+                               options.sealing.output, sealing->recipients().names().size());
     return outcome;
   }
   CKPTSEAL_ASSIGN(Input input, open_input(options.input));
@@ -102,8 +102,8 @@ Result<Outcome> seal(const Globals& globals, const SealVerbOptions& options, Con
   job.input_size = input.size;
   job.refuse_empty = !options.allow_empty;
   job.options = sealing->seal_options(input.content);
-  job.recipients = sealing->recipients();
-  job.descriptors = sealing->descriptors();
+  job.recipients = sealing->recipients().factory();
+  job.descriptors = sealing->recipients().descriptors();
   CKPTSEAL_ASSIGN(const HelperReport report,
                   seal_in_helper(job, events_of(console, *sealing, input)));
   CKPTSEAL_TRY(sealing->commit());

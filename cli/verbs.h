@@ -16,6 +16,8 @@ void add_seal_verb(const Verb& command);
 void add_open_verb(const Verb& command);
 void add_inspect_verb(const Verb& command);
 void add_verify_verb(const Verb& command);
+void add_rewrap_verb(const Verb& command);
+void add_shred_verb(const Verb& command);
 void add_doctor_verb(const Verb& command);
 
 }  // namespace ckptseal

@@ -29,6 +29,8 @@ class Recipient {
   virtual ~Recipient() = default;
   // Wraps the data key (32 bytes) in software for the checkpoint `id`.
   virtual Result<SlotBody> wrap(const Secret& data_key, const CheckpointId& id) = 0;
+  // True when this slot opens for the same, so that another one would give nothing more.
+  virtual bool owns(const SlotBody& /*slot*/) const { return false; }
 };
 
 class Identity {

@@ -19,16 +19,6 @@ namespace {
 // Enough that no worker waits for the one thread that reads and writes.
 constexpr std::size_t most_on_their_way = 8;
 
-Result<std::vector<Slot>> wrap_for_all(std::span<const std::unique_ptr<Recipient>> recipients,
-                                       const Secret& data_key, const CheckpointId& id) {
-  std::vector<Slot> slots;
-  for (const auto& recipient : recipients) {
-    CKPTSEAL_ASSIGN(SlotBody body, recipient->wrap(data_key, id));
-    slots.push_back({std::move(body), std::nullopt});
-  }
-  return slots;
-}
-
 }  // namespace
 
 Result<FileWriter::Output> FileWriter::Output::from_here_on(int fd) {
@@ -72,7 +62,7 @@ Result<FileWriter> FileWriter::start(int output_fd, int spool_fd, const SealOpti
   CKPTSEAL_ASSIGN(const Secret data_key, random_secret(data_key_size));
   CKPTSEAL_ASSIGN(immutable.id, random_array<16>());
   CKPTSEAL_ASSIGN(immutable.commitment, commit_to_key(data_key, immutable.id));
-  CKPTSEAL_ASSIGN(const std::vector<Slot> slots, wrap_for_all(recipients, data_key, immutable.id));
+  CKPTSEAL_ASSIGN(const std::vector<Slot> slots, make_slots(recipients, data_key, immutable.id));
   CKPTSEAL_ASSIGN(immutable.header_log2, header_log2_for(slots));
   Bytes immutable_bytes = immutable.serialize();
   CKPTSEAL_ASSIGN(FileKeys keys, FileKeys::derive(data_key, immutable_bytes));

@@ -83,6 +83,16 @@ Digest slot_signature_digest(const CheckpointId& id, std::uint64_t generation, c
   return Sha256::of(out.view());
 }
 
+Result<std::vector<Slot>> make_slots(std::span<const std::unique_ptr<Recipient>> recipients,
+                                     const Secret& data_key, const CheckpointId& id) {
+  std::vector<Slot> slots;
+  for (const auto& recipient : recipients) {
+    CKPTSEAL_ASSIGN(SlotBody body, recipient->wrap(data_key, id));
+    slots.push_back({std::move(body), std::nullopt});
+  }
+  return slots;
+}
+
 Bytes serialize_slots(const std::vector<Slot>& slots) {
   ByteWriter out;
   out.u16(static_cast<std::uint16_t>(slots.size()));
@@ -175,10 +185,14 @@ bool HeaderBlock::mac_fits(const Secret& header_key) const {
   return equal_constant_time(hmac_sha256(header_key.view(), authenticated), mac);
 }
 
+bool fits_header(const std::vector<Slot>& slots, std::size_t header_size) {
+  return slots.size() <= 0xffff &&
+         fixed_header_bytes + ImmutablePart::size + serialize_slots(slots).size() <= header_size;
+}
+
 Result<unsigned> header_log2_for(const std::vector<Slot>& slots) {
-  const std::size_t used = fixed_header_bytes + ImmutablePart::size + serialize_slots(slots).size();
   for (unsigned log2 = smallest_header_log2; log2 <= largest_header_log2; ++log2) {
-    if (2 * used <= std::size_t{1} << log2 && slots.size() <= 0xffff) return log2;
+    if (fits_header(slots, (std::size_t{1} << log2) / 2)) return log2;
   }
   return Error{Code::usage,
                fmt::format("{} recipients need more room than the header of one file has; seal for "

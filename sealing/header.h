@@ -5,6 +5,8 @@
 // bytes out.
 #pragma once
 
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "keymgr/recipient.h"
@@ -50,6 +52,10 @@ struct Slot {
 // What the adder of a slot signs.
 Digest slot_signature_digest(const CheckpointId& id, std::uint64_t generation, const Digest& slot);
 
+// One for each recipient, as its origin puts them there.
+Result<std::vector<Slot>> make_slots(std::span<const std::unique_ptr<Recipient>> recipients,
+                                     const Secret& data_key, const CheckpointId& id);
+
 Bytes serialize_slots(const std::vector<Slot>& slots);
 Result<std::vector<Slot>> parse_slots(ByteView bytes, Suite suite);
 
@@ -73,6 +79,8 @@ struct HeaderBlock {
 // The base-2 logarithm of the size of the header copies that leaves room for as many slots again,
 // or Code::usage when there are too many slots for the largest one.
 Result<unsigned> header_log2_for(const std::vector<Slot>& slots);
+// True when header copies of that many bytes have room for them.
+bool fits_header(const std::vector<Slot>& slots, std::size_t header_size);
 
 Bytes build_preamble(unsigned header_log2);
 // The base-2 logarithm of the size of the header copies.

@@ -80,8 +80,13 @@ HelperReport report_file(const SealedFile& file) {
   if (immutable.is_signed()) report.set_origin(text(immutable.origin));
   report.set_origin_name(file.origin_name());
   report.set_warnings(static_cast<std::uint32_t>(file.warnings().size()));
-  for (const Slot& slot : file.header().slots) describe(slot, *report.add_slots());
+  report_slots(file.header().slots, report);
   return report;
+}
+
+void report_slots(const std::vector<Slot>& slots, HelperReport& report) {
+  report.clear_slots();
+  for (const Slot& slot : slots) describe(slot, *report.add_slots());
 }
 
 void report_images(const UnlockedFile& file, HelperReport& report) {

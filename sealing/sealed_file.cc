@@ -12,6 +12,11 @@
 #include "base/fd.h"
 
 namespace ckptseal {
+namespace {
+
+constexpr unsigned most_readings_of_header = 100;
+
+}  // namespace
 
 Result<SealedFile> SealedFile::open(int fd) {
   SealedFile file(fd);
@@ -37,22 +42,36 @@ Result<Bytes> SealedFile::read_at(std::uint64_t offset, std::size_t size) const 
   return out;
 }
 
+// A change of the slots may be writing a copy at this moment. What stays as it is is damaged.
 Status SealedFile::read_header() {
   CKPTSEAL_ASSIGN(const Bytes preamble, read_at(0, block_size));
   CKPTSEAL_ASSIGN(const unsigned log2, parse_preamble(preamble));
-  const std::size_t header_size = std::size_t{1} << log2;
+  const std::size_t both = std::size_t{2} << log2;
+  CKPTSEAL_ASSIGN(Bytes copies, read_at(block_size, both));
+  for (unsigned reading = 1;; ++reading) {
+    Status chosen = choose_copy(copies);
+    if (!header_copy_damaged_ || reading == most_readings_of_header) return chosen;
+    CKPTSEAL_ASSIGN(Bytes again, read_at(block_size, both));
+    if (again == copies) return chosen;
+    copies = std::move(again);
+  }
+}
+
+Status SealedFile::choose_copy(ByteView both) {
+  header_copy_damaged_ = false;
+  warnings_.clear();
   std::optional<HeaderBlock> copies[2];
   Error first_error;
   for (unsigned i = 0; i < 2; ++i) {
-    CKPTSEAL_ASSIGN(const Bytes block, read_at(block_size + i * header_size, header_size));
-    Result<HeaderBlock> copy = HeaderBlock::parse(block);
+    const std::size_t size = both.size() / 2;
+    Result<HeaderBlock> copy = HeaderBlock::parse(both.subspan(i * size, size));
     if (copy.ok()) {
       copies[i] = std::move(copy).value();
     } else {
       header_copy_damaged_ = true;
       warnings_.push_back(
-          fmt::format("one of its two header copies is damaged (copy {}); it still "
-                      "opens through the other, so make a fresh copy of the file",
+          fmt::format("one of its two header copies is damaged (copy {}); it still opens through "
+                      "the other, so run 'ckpt-seal rewrap' on it without options",
                       i));
       first_error = std::move(copy).error();
     }
@@ -62,11 +81,12 @@ Status SealedFile::read_header() {
       (copies[0]->generation != copies[1]->generation || copies[0]->mac != copies[1]->mac ||
        copies[0]->authenticated != copies[1]->authenticated)) {
     warnings_.emplace_back(
-        "its two header copies differ, as after a change of recipients that was interrupted; "
-        "the newer one is used");
+        "its two header copies differ, as after a change of recipients that was interrupted; the "
+        "newer one is used, and 'ckpt-seal rewrap' without options completes the change");
   }
   const bool second = !copies[0] || (copies[1] && copies[1]->generation > copies[0]->generation);
-  header_ = *std::move(copies[second ? 1 : 0]);
+  chosen_copy_ = second ? 1 : 0;
+  header_ = *std::move(copies[chosen_copy_]);
   return {};
 }
 

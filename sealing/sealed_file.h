@@ -33,6 +33,7 @@ class SealedFile {
 
   const HeaderBlock& header() const { return header_; }
   const ImmutablePart& immutable() const { return header_.immutable; }
+  unsigned chosen_copy() const { return chosen_copy_; }  // of the header: 0 or 1
   const Trailer& trailer() const { return trailer_; }
   std::uint64_t size() const { return size_; }
   int fd() const { return fd_; }
@@ -50,12 +51,14 @@ class SealedFile {
   explicit SealedFile(int fd) : fd_(fd) {}
   Status read_size();
   Status read_header();
+  Status choose_copy(ByteView both);
   Status read_trailer();
   Result<Bytes> read_at(std::uint64_t offset, std::size_t size) const;
 
   int fd_;
   std::uint64_t size_ = 0;
   HeaderBlock header_;
+  unsigned chosen_copy_ = 0;
   Trailer trailer_;
   std::string origin_name_;
   std::vector<std::string> warnings_;

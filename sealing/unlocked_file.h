@@ -49,6 +49,7 @@ class UnlockedFile {
   // nullptr: there is no image of that name.
   const ImageInfo* find(const std::string& name) const;
   const SealedFile& file() const { return *file_; }
+  const FileKeys& keys() const { return keys_; }
 
   class ImageReader;
   // With `workers`, which must outlive the reader, chunks are read and verified ahead of next(), as

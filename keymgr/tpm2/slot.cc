@@ -124,6 +124,12 @@ Result<SlotBody> Tpm2Recipient::wrap(const Secret& data_key, const CheckpointId&
   return SlotBody{static_cast<std::uint16_t>(SlotKind::tpm2), slot.serialize()};
 }
 
+bool Tpm2Recipient::owns(const SlotBody& slot) const {
+  if (slot.kind != static_cast<std::uint16_t>(SlotKind::tpm2)) return false;
+  const Result<Tpm2Slot> parsed = Tpm2Slot::parse(slot.bytes);
+  return parsed.ok() && parsed.value().recipient == record_fingerprint_;
+}
+
 Result<std::optional<Secret>> Tpm2Identity::unwrap(const SlotBody& slot,
                                                    const CheckpointId& /*id*/) {
   if (slot.kind != static_cast<std::uint16_t>(SlotKind::tpm2)) return std::optional<Secret>();

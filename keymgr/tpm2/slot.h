@@ -33,6 +33,8 @@ class Tpm2Recipient : public Recipient {
   Tpm2Recipient(TpmPublic parent, PcrValues pcrs, const Digest& record_fingerprint);
 
   Result<SlotBody> wrap(const Secret& data_key, const CheckpointId& id) override;
+  // By the fingerprint of the record: a newer record of a host may have other PCRs.
+  bool owns(const SlotBody& slot) const override;
 
  private:
   TpmPublic parent_;

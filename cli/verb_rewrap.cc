@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `ckpt-seal rewrap`: who can open a sealed file changes, the data does not. docs/recipients.md.
+#include <fmt/format.h>
+
+#include "cli/reading.h"
+#include "cli/recipients.h"
+#include "cli/verbs.h"
+#include "sealing/sealed_file.h"
+
+namespace ckptseal {
+namespace {
+
+struct RewrapOptions {
+  ReadingOptions reading;
+  std::vector<std::string> files;
+  std::vector<std::string> add;
+  std::vector<std::string> remove;
+  std::vector<std::string> replace;  // SLOT=RECIPIENT
+  int new_passphrase_fd = -1;
+  bool only_passphrase = false;
+  bool dry_run = false;
+};
+
+// --replace is a removal and an addition of one step, like all that one command says.
+Status split_replacements(RewrapOptions& options) {
+  for (const std::string& both : options.replace) {
+    const std::size_t at = both.find('=');
+    if (at == 0 || at == std::string::npos || at + 1 == both.size()) {
+      return Error{
+          Code::usage,
+          fmt::format("--replace takes SLOT=RECIPIENT, not {}; see 'ckpt-seal inspect' for "
+                      "the slots.",
+                      both),
+          0};
+    }
+    options.remove.push_back(both.substr(0, at));
+    options.add.push_back(both.substr(at + 1));
+  }
+  return {};
+}
+
+Status check(const RewrapOptions& options) {
+  const auto is_number = [](const std::string& slot) {
+    return slot.find_first_not_of("0123456789") == std::string::npos;
+  };
+  if (options.files.size() > 1 &&
+      std::any_of(options.remove.begin(), options.remove.end(), is_number)) {
+    return Error{Code::usage,
+                 "The number of a slot stands for another one in each file; name its recipient, or "
+                 "change one file at a time.",
+                 0};
+  }
+  return {};
+}
+
+constexpr std::string_view not_undone =
+    "What was removed can still open an earlier copy or snapshot of the file, and whoever opened "
+    "it "
+    "before may have kept its key; only sealing the content anew revokes.";
+
+// One file, from its old recipients to its new ones.
+Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
+                        const std::string& file, Console& console) {
+  ReadingOptions reading_options = options.reading;
+  reading_options.file = file;
+  CKPTSEAL_ASSIGN(const auto reading,
+                  Reading::prepare(globals, reading_options, Reading::Key::host_by_default,
+                                   Reading::Access::change));
+  if (!reading->has_identities()) {
+    return Error{Code::usage,
+                 "To change its slots a sealed file has to be opened; name what opens it with "
+                 "--identity.",
+                 0};
+  }
+  const HostAccess& host = reading->host();
+  if (!options.add.empty()) CKPTSEAL_TRY(host.require_provisioned());
+  CKPTSEAL_ASSIGN(Recipients added, Recipients::find(host, options.add));
+  added.warn(console, true);
+  CKPTSEAL_TRY(added.open(options.new_passphrase_fd));
+  RewrapJob job;
+  job.read = reading->job();
+  for (const std::string& name : options.remove) {
+    CKPTSEAL_ASSIGN(SlotRemoval removal, slots_named(host, name));
+    job.removals.push_back(std::move(removal));
+  }
+  if (!added.empty()) {
+    job.recipients = added.factory();
+    const std::vector<int> more = added.descriptors();
+    job.read.descriptors.insert(job.read.descriptors.end(), more.begin(), more.end());
+    job.adder = host.record().fingerprint();
+  }
+  job.only_passphrases = options.only_passphrase;
+  HelperEvents events = reading->events(console);
+  events.sign = [&](const Digest& digest) { return host.sign(digest); };
+  const Result<HelperReport> report = rewrap_in_helper(job, events);
+  if (!report.ok()) return with_subject(file, report.error());
+  const bool changes = report.value().has_header_change();
+  if (changes && !options.dry_run) {
+    const Status written = write_header(job.read.sealed_fd, report.value().header_change());
+    if (!written.ok()) {
+      return Error{written.error().code,
+                   fmt::format("{}: {} It opens for its recipients from before or for those from "
+                               "after; run 'ckpt-seal rewrap' on it to see the change through.",
+                               file, written.error().message),
+                   written.error().cause};
+    }
+  }
+  return Json{{"file", file},
+              {"checkpoint_id", hex_of(report.value().checkpoint_id())},
+              {"changed", changes},
+              {"generation", report.value().generation()},
+              {"slots", report.value().slots_size()},
+              {"added", added.names()},
+              {"removed", options.remove}};
+}
+
+// Each file by itself: one that cannot be changed keeps no other from it.
+Result<Outcome> rewrap(const Globals& globals, RewrapOptions options, Console& console) {
+  CKPTSEAL_TRY(split_replacements(options));
+  CKPTSEAL_TRY(check(options));
+  Outcome outcome;
+  outcome.json["dry_run"] = options.dry_run;
+  Json& files = outcome.json["files"] = Json::array();
+  std::vector<Error> failures;
+  for (const std::string& file : options.files) {
+    const Result<Json> done = rewrap_one(globals, options, file, console);
+    if (!done.ok()) {
+      failures.push_back(done.error());
+      if (options.files.size() > 1) console.warn(done.error().message);
+      continue;
+    }
+    files.push_back(done.value());
+    outcome.text += fmt::format("{}: {}, {} slots.\n", file,
+                                !done.value()["changed"].get<bool>() ? "nothing to change"
+                                : options.dry_run                    ? "would change"
+                                                                     : "changed",
+                                done.value()["slots"].get<int>());
+  }
+  if (failures.size() == 1 && options.files.size() == 1) return failures.front();
+  if (!failures.empty()) {
+    return Error{failures.front().code,
+                 fmt::format("{} of {} files were not changed, as said above; the others were.",
+                             failures.size(), options.files.size()),
+                 failures.front().cause};
+  }
+  if (!options.remove.empty() && !options.dry_run) console.note(std::string(not_undone));
+  return outcome;
+}
+
+}  // namespace
+
+void add_rewrap_verb(const Verb& command) {
+  auto options = std::make_shared<RewrapOptions>();
+  const Verb verb = command.verb("rewrap", "Change who can open a sealed file",
+                                 "ckpt-seal rewrap backup.cks --add host-c --remove host-b");
+  verb.option("FILE", options->files, "Sealed files, changed in place").required();
+  verb.option("--add", options->add, "Who else can open it, as for --to").value_name("RECIPIENT");
+  verb.option("--remove", options->remove,
+              "Whose slot goes: a recipient, the fingerprint of its record, or a slot's number")
+      .value_name("SLOT");
+  verb.option("--replace", options->replace, "Remove one and add another in its place")
+      .value_name("SLOT=RECIPIENT");
+  add_key_options(verb, options->reading, true);
+  verb.option("--new-passphrase-fd", options->new_passphrase_fd,
+              "Read the passphrase that is added from this descriptor")
+      .value_name("N");
+  verb.flag("--only-passphrase", options->only_passphrase,
+            "Allow a file that only a passphrase opens");
+  verb.flag("--dry-run", options->dry_run, "Open it and check everything, change nothing");
+  verb.does([options](const Globals& globals, Console& c) { return rewrap(globals, *options, c); });
+}
+
+}  // namespace ckptseal

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// New slots in an old file: both header copies are written anew, one after the other, so that one
+// of them is whole at any moment. docs/format.md, "Changing the slots" and "Destroying the slots".
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "sealing/jobs.h"
+
+namespace ckptseal {
+
+// Slots to remove. `matches` is called in the helper, with the number of a slot and its body.
+struct SlotRemoval {
+  std::string name;  // as the user named them
+  std::function<bool(std::size_t, const SlotBody&)> matches;
+};
+
+struct RewrapJob {
+  ReadJob read;  // with identities; its file is open for writing, too
+  std::vector<SlotRemoval> removals;
+  RecipientFactory recipients;    // of the slots to add; empty: none
+  Digest adder{};                 // fingerprint of this host's record, when slots are added
+  bool only_passphrases = false;  // allow that nothing but passphrases opens it afterwards
+};
+
+// Opens the file, as far as its manifest, and makes the new header; `events.sign` signs each added
+// slot. Who has a slot already gets no other. Writes nothing: the report has the header, for
+// write_header(), or none when the file is as it should be. Without removals and recipients that is
+// the header which is there, if the copies differ. Code::usage for an exclusive file, a removal
+// that fits no slot, or when no slot, or against `only_passphrases` nothing but passphrases, would
+// be left; Code::failed when there is no room.
+Result<HelperReport> rewrap_in_helper(const RewrapJob& job, const HelperEvents& events);
+
+// Writes and syncs both copies in order. When it fails the file has the slots from before or those
+// from after.
+Status write_header(int fd, const proto::HeaderChange& change);
+
+// Overwrites both header copies with random bytes, but with `dry_run` only finds them, in the
+// helper. Code::integrity when it is no sealed checkpoint.
+Status shred_in_helper(int fd, bool dry_run);
+
+}  // namespace ckptseal

@@ -1,0 +1,361 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""rewrap and shred: who can open a file changes, whatever happens in the middle. docs/format.md, "Changing the slots"."""
+
+import fcntl
+import itertools
+import os
+import pathlib
+import subprocess
+import sys
+import unittest
+
+import support
+
+sys.path.insert(0, str(support.TOP / "tests" / "reader"))
+from cks_primitives import hkdf_expand, hkdf_extract, hmac_sha256, sha256  # noqa: E402
+
+HEADER = 65536
+COPIES = (4096, 4096 + HEADER)
+
+
+def with_slots(content, data_key, change):
+    """Both header copies with the slots that `change` makes of theirs, and all else as it has to be. docs/format.md, "Header copies"."""
+    immutable_size, slots_size = (int.from_bytes(content[at:at + 4], "big") for at in (4096 + 16, 4096 + 20))
+    start = 4096 + 24
+    immutable = content[start:start + immutable_size]
+    slots = change(content[start + immutable_size:start + immutable_size + slots_size])
+    key = hkdf_expand(hkdf_extract(sha256(immutable), data_key), b"ckpt-seal/v1/header", 32)
+    block = content[4096:4096 + 20] + len(slots).to_bytes(4, "big") + immutable + slots
+    block += hmac_sha256(key, block)
+    block += bytes(HEADER - 32 - len(block))
+    block += sha256(block)
+    return content[:4096] + 2 * block + content[4096 + 2 * HEADER:]
+
+
+class RewrapCase(support.CliTest):
+    HOSTS = ("host-a", "host-b", "host-c")
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        a, b, c = (cls.hosts[name] for name in cls.HOSTS)
+        for host in (b, c):
+            host.run("host", "trust", a.record(), "--as", "origin")
+        c.run("host", "trust", b.record(), "--as", "origin")
+
+    @property
+    def c(self):
+        return self.hosts["host-c"]
+
+    def slots(self, path):
+        return self.json(self.succeeds(self.b.run("--json", "inspect", path)))["slots"]
+
+    def sealed(self, *arguments):
+        (self.folder / "x.cks").unlink(missing_ok=True)
+        return super().sealed(*arguments)
+
+    def opens(self, host, path, *more, **options):
+        self.assertEqual(self.succeeds(host.run("open", "-o", "-", path, *more, **options)).stdout, b"some content")
+
+    def headers(self, path):
+        content = pathlib.Path(path).read_bytes()
+        return [content[at:at + HEADER] for at in COPIES]
+
+    def with_headers(self, content, first, second):
+        return content[:4096] + first + second + content[4096 + 2 * HEADER:]
+
+    def is_whole(self, path, *hosts):
+        """Both copies are one, no warning, and these hosts open it."""
+        first, second = self.headers(path)
+        self.assertEqual(first, second)
+        done = self.succeeds(self.b.run("verify", "--no-key", path))
+        self.assertNotIn(b"copies", done.stderr)
+        for host in hosts:
+            self.opens(host, path)
+
+
+class Rewrap(RewrapCase):
+    def test_who_is_added_opens_it(self):
+        path = self.sealed()
+        data = path.read_bytes()[4096 + 2 * HEADER:]
+        self.refused(self.c.run("open", "-o", "-", path), 9)
+        self.succeeds(self.b.run("rewrap", path, "--add", self.c.record()))
+        self.is_whole(path, self.b, self.c)
+        self.assertEqual(path.read_bytes()[4096 + 2 * HEADER:], data)
+        kinds = [(slot["kind"], slot["adder"] == "origin") for slot in self.slots(path)]
+        self.assertEqual(kinds, [("tpm2", True), ("tpm2", False)])
+        # By other programs than ours: the same data key from either slot.
+        self.assertEqual(self.c.unseal_by_other_means(path, 1), self.b.unseal_by_other_means(path, 0))
+
+    def test_its_twin_an_adder_who_is_not_trusted(self):
+        path = self.sealed()
+        self.succeeds(self.b.run("rewrap", path, "--add", self.c.record()))
+        self.succeeds(self.c.run("host", "trust", "--remove", "host-b", "--as", "origin"))
+        self.addCleanup(self.c.run, "host", "trust", self.b.record(), "--as", "origin")
+        self.refused(self.c.run("open", "-o", "-", path), 4, "added by a host", "not trusted")
+        self.opens(self.b, path)
+
+    def test_its_twin_an_added_slot_with_another_signature(self):
+        path = self.sealed()
+        self.succeeds(self.b.run("rewrap", path, "--add", self.c.record()))
+        # Of the last slot; the header is sound and has the right MAC.
+        path.write_bytes(with_slots(path.read_bytes(), self.b.unseal_by_other_means(path),
+                                    lambda slots: slots[:-1] + bytes([slots[-1] ^ 1])))
+        self.refused(self.c.run("open", "-o", "-", path), 5, "signature of who added its slot")
+        self.opens(self.b, path)
+
+    def test_who_is_removed_is_in_neither_copy(self):
+        path = self.sealed(b"some content", "host-b", "--to", self.c.record())
+        fingerprint = bytes.fromhex(self.slots(path)[0]["recipient"])
+        self.assertEqual(path.read_bytes().count(fingerprint), 2)
+        done = self.succeeds(self.c.run("rewrap", path, "--remove", self.b.record()))
+        self.assertIn(b"only sealing the content anew revokes", done.stderr)
+        self.assertEqual(path.read_bytes().count(fingerprint), 0)
+        self.is_whole(path, self.c)
+        self.refused(self.b.run("open", "-o", "-", path), 9)
+
+    def test_one_is_replaced_in_one_step(self):
+        path = self.sealed()
+        self.succeeds(self.b.run("rewrap", path, "--replace", f"0={self.c.record()}"))
+        self.is_whole(path, self.c)
+        self.assertEqual(self.json(self.c.run("--json", "inspect", path))["generation"], 2)
+        self.refused(self.b.run("open", "-o", "-", path), 9)
+
+    def test_a_passphrase(self):
+        path = self.sealed()
+        add = ("--add", "passphrase", "--new-passphrase-fd", "0")
+        by_passphrase = ("--identity", "passphrase", "--passphrase-fd", "0")
+        self.succeeds(self.b.run("rewrap", path, *add, input=b"horse\n"))
+        self.opens(self.c, path, *by_passphrase, input=b"horse\n")
+        self.refused(self.c.run("open", "-o", "-", *by_passphrase, path, input=b"donkey\n"), 3)
+        self.refused(self.b.run("rewrap", path, "--remove", "self"), 2, "--only-passphrase")
+        self.succeeds(self.b.run("rewrap", path, "--remove", "self", "--only-passphrase"))
+        self.refused(self.b.run("rewrap", path, "--remove", "passphrase"), 9)
+        self.succeeds(self.c.run("rewrap", path, "--replace", f"passphrase={self.b.record()}", *by_passphrase, input=b"horse\n"))
+        self.succeeds(self.b.run("host", "trust", self.c.record(), "--as", "origin"))
+        self.is_whole(path, self.b)
+
+    def test_who_has_a_slot_gets_no_other(self):
+        path = self.sealed()
+        before = path.read_bytes()
+        report = self.json(self.succeeds(self.b.run("--json", "rewrap", path, "--add", "self")))
+        self.assertFalse(report["files"][0]["changed"])
+        self.assertEqual(path.read_bytes(), before)
+
+    def test_dry_run_changes_nothing(self):
+        path = self.sealed()
+        before = path.read_bytes()
+        report = self.json(self.succeeds(self.b.run("--json", "rewrap", "--dry-run", path, "--add", self.c.record())))
+        self.assertTrue(report["files"][0]["changed"])
+        self.assertEqual(path.read_bytes(), before)
+
+    def test_many_files_of_which_one_cannot_be_changed(self):
+        files = []
+        for number in range(3):
+            files.append(self.sealed().rename(self.folder / f"{number}.cks"))
+        files[1].write_bytes(files[1].read_bytes()[:-1])
+        done = self.refused(self.b.run("rewrap", *files, "--add", self.c.record()), 5, "1 of 3")
+        self.assertIn(b"1.cks", done.stderr)
+        self.is_whole(files[0], self.c)
+        self.is_whole(files[2], self.c)
+
+    def test_refused(self):
+        path = self.sealed()
+        exclusive = self.folder / "exclusive.cks"
+        plain = self.write("plain", b"x")
+        self.succeeds(self.a.run("seal", "--exclusive", "-o", exclusive, "--to", self.b.record(), plain))
+        unsigned = self.folder / "unsigned.cks"
+        self.succeeds(self.a.run("seal", "--unsigned", "-o", unsigned, "--to", self.b.record(), plain))
+        add = ("--add", self.c.record())
+        for arguments, code, words in (
+                ((path, "--remove", "0"), 2, ("no slot would be left", "shred")),
+                ((path, "--remove", "1", *add), 2, ("no slot 1",)),
+                ((path, "--remove", self.c.record(), *add), 2, ("no slot", "inspect")),
+                ((path, "--remove", "passphrase", *add), 2, ("no slot passphrase",)),
+                ((path, "--remove", "f" * 64, *add), 2, ("no slot ffff",)),
+                ((path, "--remove", "nobody", *add), 4, ("nobody",)),
+                ((path, "--replace", "0"), 2, ("SLOT=RECIPIENT",)),
+                ((path, "--replace", "=host-c"), 2, ("SLOT=RECIPIENT",)),
+                ((path, path, "--remove", "0", *add), 2, ("number of a slot",)),
+                ((exclusive, *add), 2, ("exclusive",)),
+                ((unsigned, *add), 4, ("--allow-unsigned",)),
+                ((self.folder, *add), 2, ("not a regular file",)),
+                ((plain, *add), 5, ("cut short",)),
+                ((self.folder / "none.cks", *add), 1, ("none.cks",))):
+            with self.subTest(arguments):
+                before = path.read_bytes()
+                self.refused(self.b.run("rewrap", *arguments), code, *words)
+                self.assertEqual(path.read_bytes(), before)
+        self.refused(self.c.run("rewrap", path, *add), 9)
+        self.succeeds(self.b.run("rewrap", unsigned, "--allow-unsigned", *add))
+        nowhere = support.Host.__new__(support.Host)
+        nowhere.state = self.folder / "nowhere"
+        self.refused(nowhere.run("rewrap", path, *add), 2, "--identity")
+
+    def test_while_another_changes_it(self):
+        path = self.sealed()
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self.refused(self.b.run("rewrap", path, "--add", self.c.record()), 1, "another ckpt-seal", "later")
+            self.refused(self.b.run("shred", "--yes", path), 1, "another ckpt-seal", "later")
+        self.succeeds(self.b.run("rewrap", path, "--add", self.c.record()))
+        self.is_whole(path, self.b, self.c)
+
+    def test_readers_find_it_whole_at_any_moment(self):
+        path = self.sealed()
+        with subprocess.Popen(["sh", "-c", f"""
+                for i in 1 2 3 4 5 6; do
+                    {support.program()} --state {self.b.state} rewrap {path} --add {self.c.record()} || exit 1
+                    {support.program()} --state {self.b.state} rewrap {path} --remove {self.c.record()} || exit 1
+                done"""], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=support.ENVIRONMENT) as changes:
+            count = 0
+            while changes.poll() is None:
+                self.succeeds(self.a.run("inspect", path))
+                count += 1
+            self.assertEqual(changes.returncode, 0, changes.stderr.read())
+        self.assertGreater(count, 10)
+        self.is_whole(path, self.b)
+
+    def test_its_header_has_an_end(self):
+        path = self.sealed()
+        filler = (99).to_bytes(2, "big") + (1).to_bytes(2, "big")  # of an unknown kind, added by nobody
+
+        def nearly_full(slots):
+            # A passphrase slot of an adder has 189 bytes: there is room for one, and not for two.
+            body = HEADER - 300 - (24 + 130 + 64) - len(slots) - 8 - 104
+            return (2).to_bytes(2, "big") + slots[2:] + filler + body.to_bytes(4, "big") + bytes(body + 104)
+
+        path.write_bytes(with_slots(path.read_bytes(), self.b.unseal_by_other_means(path), nearly_full))
+        add = ("--add", "passphrase", "--new-passphrase-fd", "0")
+        self.succeeds(self.b.run("rewrap", path, *add, input=b"horse\n"))
+        before = path.read_bytes()
+        self.refused(self.b.run("rewrap", path, *add, input=b"horse\n"), 1, "no room", "seal the content anew")
+        self.assertEqual(path.read_bytes(), before)
+        self.is_whole(path, self.b)
+        self.succeeds(self.b.run("rewrap", path, "--replace", f"1={self.c.record()}"))
+        self.is_whole(path, self.b, self.c)
+
+
+class RewrapInterrupted(RewrapCase):
+    """strace(1) kills ckpt-seal at each of its writes and syncs, or makes them fail."""
+
+    CALLS = "pwrite64,fsync"
+
+    def changes(self, inject):
+        """A fresh file, and the rewrap of it that was interfered with."""
+        path = self.sealed(b"some content", "host-b", "--to", self.a.record())
+        log = self.folder / "strace"
+        done = subprocess.run(
+            ["strace", "-qq", "-o", log, "-e", f"trace={self.CALLS}", "-e", f"inject={self.CALLS}:{inject}",
+             support.program(), "--state", str(self.b.state), "rewrap", str(path), "--add", str(self.c.record()), "--remove",
+             str(self.a.record())], capture_output=True, stdin=subprocess.DEVNULL, timeout=120, env=support.ENVIRONMENT)
+        return path, done, log.read_text()
+
+    def opens_and_is_completed(self, path):
+        """Whoever stays opens it; a rewrap without options leaves two equal copies; the slots are the old ones or the new."""
+        self.opens(self.b, path)
+        recipients = {slot.get("recipient") for slot in self.slots(path)}
+        self.succeeds(self.b.run("rewrap", path))
+        self.assertEqual({slot.get("recipient") for slot in self.slots(path)}, recipients)
+        self.assertEqual(len(recipients), 2)
+        new = self.c.run("open", "-o", "-", path).returncode == 0
+        self.is_whole(path, self.b, self.c if new else self.a)
+        return new
+
+    def each_call(self, inject):
+        outcomes = []
+        for number in itertools.count(1):
+            path, done, log = self.changes(f"{inject}:when={number}")
+            if done.returncode == 0:
+                self.assertNotIn("INJECTED", log)
+                break
+            self.assertIn("INJECTED" if "error" in inject else "SIGKILL", log, done.stderr.decode())
+            outcomes.append((self.opens_and_is_completed(path), done))
+        return outcomes
+
+    def test_killed(self):
+        outcomes = self.each_call("signal=SIGKILL")
+        self.assertEqual([new for new, _ in outcomes], [False, True, True, True])
+
+    def test_disk_that_fails(self):
+        for error in ("EIO", "ENOSPC"):
+            outcomes = self.each_call(f"error={error}")
+            self.assertEqual([new for new, _ in outcomes], [False, True, True, True])
+            for _, done in outcomes:
+                self.refused(done, 1, "Cannot write", "from before or for those from after", "ckpt-seal rewrap")
+
+    def test_each_copy_half_written(self):
+        path = self.sealed(b"some content", "host-b", "--to", self.a.record())
+        content = path.read_bytes()
+        old = self.headers(path)[0]
+        self.succeeds(self.b.run("rewrap", path, "--add", self.c.record(), "--remove", self.a.record()))
+        new = self.headers(path)[0]
+        for cut in (1, 24, 512, 4096, 8192, HEADER - 32, HEADER - 1):
+            torn = new[:cut] + old[cut:]
+            for first, second, is_new in ((old, torn, False), (torn, new, True)):
+                with self.subTest((cut, is_new)):
+                    path.write_bytes(self.with_headers(content, first, second))
+                    self.assertEqual(self.opens_and_is_completed(path), is_new)
+
+    def test_a_forged_newer_copy_is_not_spread(self):
+        """Its checksum needs no key, its MAC does: refused, and the copy that opens the file is left."""
+        path = self.sealed()
+        content = path.read_bytes()
+        good = self.headers(path)[0]
+        forged = bytearray(good)
+        forged[8:16] = (7).to_bytes(8, "big")
+        forged[-32:] = sha256(bytes(forged[:-32]))
+        path.write_bytes(self.with_headers(content, good, bytes(forged)))
+        self.refused(self.b.run("rewrap", path), 5, "MAC")
+        self.assertEqual(self.headers(path), [good, bytes(forged)])
+
+    def test_as_few_bytes_whatever_the_size(self):
+        for size in (1, 50_000_000):
+            path = self.sealed(os.urandom(1) * size)
+            log = self.folder / "strace"
+            subprocess.run(["strace", "-qq", "-f", "-o", log, "-e", "trace=pwrite64", support.program(), "--state",
+                            str(self.b.state), "rewrap", str(path), "--add", str(self.c.record())], check=True,
+                           capture_output=True, timeout=240, env=support.ENVIRONMENT)
+            written = [line for line in log.read_text().splitlines() if "pwrite64(" in line]
+            self.assertEqual([line.rsplit("= ", 1)[1] for line in written], [str(HEADER)] * 2)
+
+
+class Shred(RewrapCase):
+    def test_nobody_opens_it_again(self):
+        path = self.sealed()
+        content = path.read_bytes()
+        self.refused(self.b.run("shred", path), 2, "--yes")
+        self.succeeds(self.b.run("shred", "--dry-run", path))
+        self.assertEqual(path.read_bytes(), content)
+        done = self.succeeds(self.b.run("shred", "--yes", path))
+        self.assertIn(b"Copies, snapshots and backups", done.stderr)
+        for verb in ("open", "verify", "inspect"):
+            more = ("-o", "-") if verb == "open" else ()
+            self.refused(self.b.run(verb, *more, path), 5, "header")
+        first, second = self.headers(path)
+        for copy in (first, second):
+            self.assertGreater(len(set(copy[at:at + 16] for at in range(0, HEADER, 16))), HEADER // 16 - 10)
+        self.assertNotEqual(first, second)
+        self.assertEqual(self.with_headers(path.read_bytes(), *[content[at:at + HEADER] for at in COPIES]), content)
+
+    def test_refused(self):
+        plain = self.write("plain", b"p" * 200_000)
+        self.refused(self.b.run("shred", "--yes", plain), 5, "not a sealed checkpoint")
+        self.assertEqual(plain.read_bytes(), b"p" * 200_000)
+        self.refused(self.b.run("shred", "--yes", self.folder), 2, "not a regular file")
+        self.refused(self.b.run("shred", "--yes", self.folder / "none"), 1, "none")
+
+    def test_killed_in_between_and_said_again(self):
+        for number in range(1, 5):
+            path = self.sealed()
+            subprocess.run(["strace", "-qq", "-f", "-o", "/dev/null", "-e", "trace=pwrite64,fsync", "-e",
+                            f"inject=pwrite64,fsync:signal=SIGKILL:when={number}", support.program(), "--state",
+                            str(self.b.state), "shred", "--yes", str(path)], capture_output=True, timeout=120,
+                           env=support.ENVIRONMENT, check=False)
+            self.succeeds(self.b.run("shred", "--yes", path))
+            self.refused(self.b.run("open", "-o", "-", path), 5, "header")
+
+
+if __name__ == "__main__":
+    support.main()
