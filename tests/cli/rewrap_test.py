@@ -6,11 +6,12 @@ import fcntl
 import itertools
 import os
 import pathlib
+import signal
 import subprocess
 import sys
-import unittest
 
 import support
+from disk_test import Disk, DiskCase
 
 sys.path.insert(0, str(support.TOP / "tests" / "reader"))
 from cks_primitives import hkdf_expand, hkdf_extract, hmac_sha256, sha256  # noqa: E402
@@ -237,20 +238,23 @@ class Rewrap(RewrapCase):
         self.is_whole(path, self.b, self.c)
 
 
-class RewrapInterrupted(RewrapCase):
+class InterruptedCase(RewrapCase):
     """strace(1) kills ckpt-seal at each of its writes and syncs, or makes them fail."""
 
-    CALLS = "pwrite64,fsync"
+    # Which recipients a file has when the first and when the second call of that name was interfered with.
+    NEW = (("pwrite64", [False, True]), ("fsync", [True, True]))
 
-    def changes(self, inject):
-        """A fresh file, and the rewrap of it that was interfered with."""
-        path = self.sealed(b"some content", "host-b", "--to", self.a.record())
+    def fresh(self):
+        return self.sealed(b"some content", "host-b", "--to", self.a.record())
+
+    def changes(self, path, call, inject):
+        """A rewrap that is interfered with."""
         log = self.folder / "strace"
         done = subprocess.run(
-            ["strace", "-qq", "-o", log, "-e", f"trace={self.CALLS}", "-e", f"inject={self.CALLS}:{inject}",
+            ["strace", "-qq", "-o", log, "-e", f"trace={call}", "-e", f"inject={call}:{inject}",
              support.program(), "--state", str(self.b.state), "rewrap", str(path), "--add", str(self.c.record()), "--remove",
              str(self.a.record())], capture_output=True, stdin=subprocess.DEVNULL, timeout=120, env=support.ENVIRONMENT)
-        return path, done, log.read_text()
+        return done, log.read_text()
 
     def opens_and_is_completed(self, path):
         """Whoever stays opens it; a rewrap without options leaves two equal copies; the slots are the old ones or the new."""
@@ -263,10 +267,13 @@ class RewrapInterrupted(RewrapCase):
         self.is_whole(path, self.b, self.c if new else self.a)
         return new
 
-    def each_call(self, inject):
+
+class RewrapInterrupted(InterruptedCase):
+    def each_call(self, call, inject):
         outcomes = []
         for number in itertools.count(1):
-            path, done, log = self.changes(f"{inject}:when={number}")
+            path = self.fresh()
+            done, log = self.changes(path, call, f"{inject}:when={number}")
             if done.returncode == 0:
                 self.assertNotIn("INJECTED", log)
                 break
@@ -275,13 +282,13 @@ class RewrapInterrupted(RewrapCase):
         return outcomes
 
     def test_killed(self):
-        outcomes = self.each_call("signal=SIGKILL")
-        self.assertEqual([new for new, _ in outcomes], [False, True, True, True])
+        for call, expected in self.NEW:
+            self.assertEqual([new for new, _ in self.each_call(call, "signal=SIGKILL")], expected)
 
     def test_disk_that_fails(self):
-        for error in ("EIO", "ENOSPC"):
-            outcomes = self.each_call(f"error={error}")
-            self.assertEqual([new for new, _ in outcomes], [False, True, True, True])
+        for (call, expected), error in itertools.product(self.NEW, ("EIO", "ENOSPC")):
+            outcomes = self.each_call(call, f"error={error}")
+            self.assertEqual([new for new, _ in outcomes], expected)
             for _, done in outcomes:
                 self.refused(done, 1, "Cannot write", "from before or for those from after", "ckpt-seal rewrap")
 
@@ -319,6 +326,40 @@ class RewrapInterrupted(RewrapCase):
                            capture_output=True, timeout=240, env=support.ENVIRONMENT)
             written = [line for line in log.read_text().splitlines() if "pwrite64(" in line]
             self.assertEqual([line.rsplit("= ", 1)[1] for line in written], [str(HEADER)] * 2)
+
+
+class RewrapPowerCuts(InterruptedCase, DiskCase):
+    """What was not synced is lost, after each call at which ckpt-seal was killed and after its success."""
+
+    def setUp(self):
+        super().setUp()
+        self.disk = Disk(self)
+        self.path = self.disk.place / "x.cks"
+
+    def found_after(self, call, inject):
+        self.path.write_bytes(self.fresh().read_bytes())
+        with open(self.path, "rb") as file:
+            os.fsync(file.fileno())
+        self.disk.sync()
+        done, _ = self.changes(self.path, call, inject)
+        with self.disk.after_a_power_cut() as found:
+            (self.folder / "x.cks").write_bytes((found / "x.cks").read_bytes())
+        return self.folder / "x.cks", done
+
+    def test_it_opens_for_the_old_or_the_new(self):
+        outcomes = []
+        for call, number in itertools.product(("pwrite64", "fsync"), (1, 2)):
+            path, done = self.found_after(call, f"signal=SIGKILL:when={number}")
+            self.assertEqual(done.returncode, -signal.SIGKILL)
+            outcomes.append(self.opens_and_is_completed(path))
+        # At the first fsync the first copy is written and not synced.
+        self.assertEqual(outcomes, [False, True, False, True])
+
+    def test_success_is_on_disk(self):
+        path, done = self.found_after("fsync", "delay_enter=1:when=1")
+        self.succeeds(done)
+        self.is_whole(path, self.b, self.c)
+        self.refused(self.a.run("open", "-o", "-", path), 9)
 
 
 class Shred(RewrapCase):
