@@ -44,6 +44,7 @@ THIRD_PARTY = {
     "libmnl/": ("criu/",),
     "google/protobuf/": ANYWHERE,
     "intel-ipsec-mb.h": ("base/",),
+    "libgfshare.h": ("keymgr/threshold/",),
     "nettle/": ("keymgr/tpm2/",),
     "nlohmann/": ("cli/",),
     "seccomp.h": ("sealing/",),
