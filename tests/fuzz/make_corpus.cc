@@ -13,6 +13,8 @@
 #include "base/output_file.h"
 #include "hosts/host_record_wire.h"
 #include "keymgr/passphrase/passphrase.h"
+#include "keymgr/recovery/recovery.h"
+#include "keymgr/threshold/threshold.h"
 #include "keymgr/tpm2/esys_tpm.h"
 #include "keymgr/tpm2/provision.h"
 #include "own_tpm.h"
@@ -63,6 +65,12 @@ void add_slots(const Corpus& corpus, const HeaderBlock& header) {
     }
     if (slot.body.kind == static_cast<std::uint16_t>(SlotKind::passphrase)) {
       corpus.add("passphrase_slot", slot.body.bytes);
+    }
+    if (slot.body.kind == static_cast<std::uint16_t>(SlotKind::recovery)) {
+      corpus.add("recovery_slot", slot.body.bytes);
+    }
+    if (slot.body.kind == static_cast<std::uint16_t>(SlotKind::threshold)) {
+      corpus.add("threshold_slot", slot.body.bytes);
     }
   }
 }
@@ -210,6 +218,58 @@ void add_stream_requests(const Corpus& corpus) {
   corpus.add("stream_request", ByteView(two).first(9));
 }
 
+// Of fixed bytes, as nothing in these parsers depends on their being random.
+Bytes recovery_body(std::uint8_t fill) {
+  RecoverySlot slot;
+  slot.id.fill(fill);
+  slot.wrapped_key.fill(static_cast<std::uint8_t>(fill + 1));
+  slot.tag.fill(static_cast<std::uint8_t>(fill + 2));
+  return slot.serialize();
+}
+
+void add_recovery_slots(const Corpus& corpus) {
+  const Bytes body = recovery_body(1);
+  corpus.add("recovery_slot", body);
+  corpus.add("recovery_slot", ByteView(body).first(body.size() - 1));
+  corpus.add("recovery_slot", ByteWriter().bytes(body).u8(0).view());
+}
+
+void add_recovery_texts(const Corpus& corpus) {
+  for (const char* text :
+       {"000012-005667-011322-016977-022632-028287-033942-039597",
+        "720886 720887 720888 720889\n720890 720891 720892 720893\r\n",
+        "000012005667011322016977022632028287033942039597",
+        "000012-005667-011323-016977-022632-028287-033942-039597",   // a wrong digit
+        "000012-011322-005667-016977-022632-028287-033942-039597",   // groups exchanged
+        "000012-005667-016977-022632-028287-033942-039597",          // one missing
+        "000012-005667-O11322-016977-022632-028287-033942-039597",   // a letter
+        "000012-005667-011322-016977-022632-028287-033942-0395970",  // too long
+        "720897-005667-011322-016977-022632-028287-033942-039597",   // above a u16
+        "-"}) {
+    corpus.add("recovery_text", as_bytes(text));
+  }
+}
+
+void add_threshold_slots(const Corpus& corpus) {
+  ThresholdSlot slot;
+  slot.needed = 2;
+  for (std::uint16_t kind = 1; kind <= 4; ++kind) {
+    slot.shares.push_back({kind, recovery_body(static_cast<std::uint8_t>(kind))});
+  }
+  const Bytes body = slot.serialize();
+  corpus.add("threshold_slot", body);
+  corpus.add("threshold_slot", ByteView(body).first(body.size() - 1));
+  corpus.add("threshold_slot", ByteWriter().bytes(body).u8(0).view());
+  slot.shares.assign(16, {4, Bytes(1, 1)});
+  for (const std::uint8_t needed : {std::uint8_t{16}, std::uint8_t{17}}) {
+    slot.needed = needed;
+    corpus.add("threshold_slot", slot.serialize());
+  }
+  slot.needed = 2;
+  slot.shares.assign(2, {5, body});  // nested
+  corpus.add("threshold_slot", slot.serialize());
+}
+
 // Everything that a software TPM answers to one use of it.
 void add_tpm_answers(const Corpus& corpus) {
   testing::OwnTpm own;
@@ -268,6 +328,9 @@ int make(const fs::path& vectors, const fs::path& folder) {
   add_host_records(corpus);
   add_messages(corpus);
   add_stream_requests(corpus);
+  add_recovery_slots(corpus);
+  add_recovery_texts(corpus);
+  add_threshold_slots(corpus);
   add_tpm_answers(corpus);
   std::printf("%zu vectors were cut into %s.\n", count, folder.c_str());
   return count == 0 ? 1 : 0;
