@@ -13,15 +13,16 @@ namespace {
 
 constexpr std::string_view purpose = "ckpt-seal/v1/recovery";
 
-// Zero is right: the salt gives each checkpoint a key of its own, which encrypts one message.
+// Zero is right: the salt gives each slot a key of its own, which encrypts one message.
 constexpr Nonce only_nonce{};
 
-Result<Aead> make_aead(const Secret& recovery_key, const CheckpointId& id) {
+Result<Aead> make_aead(const Secret& recovery_key, ByteView salt, const CheckpointId& id) {
   if (recovery_key.size() != recovery_key_size) {
     return Error{Code::failed, "A recovery key has 16 bytes: report this bug.", 0};
   }
-  CKPTSEAL_ASSIGN(const Secret extracted, hkdf_extract(id, recovery_key.view()));
-  CKPTSEAL_ASSIGN(const Secret key, hkdf_expand(extracted, as_bytes(purpose), 32));
+  CKPTSEAL_ASSIGN(const Secret extracted, hkdf_extract(salt, recovery_key.view()));
+  const Bytes info = ByteWriter().bytes(as_bytes(purpose)).bytes(id).take();
+  CKPTSEAL_ASSIGN(const Secret key, hkdf_expand(extracted, info, 32));
   return Aead::make(Cipher::aes_256_gcm, key);
 }
 
@@ -32,13 +33,14 @@ Bytes associated_data(const CheckpointId& id, const RecoveryId& recovery_id) {
 }  // namespace
 
 Bytes RecoverySlot::serialize() const {
-  return ByteWriter().bytes(id).bytes(wrapped_key).bytes(tag).take();
+  return ByteWriter().bytes(id).bytes(salt).bytes(wrapped_key).bytes(tag).take();
 }
 
 Result<RecoverySlot> RecoverySlot::parse(ByteView body) {
   ByteReader in(body);
   RecoverySlot out;
   out.id = in.array<RecoveryId{}.size()>();
+  out.salt = in.array<16>();
   out.wrapped_key = in.array<data_key_size>();
   out.tag = in.array<Tag{}.size()>();
   if (!in.at_end()) {
@@ -54,16 +56,11 @@ Result<SlotBody> RecoveryRecipient::wrap(const Secret& data_key, const Checkpoin
   if (data_key.size() != data_key_size) {
     return Error{Code::failed, "A data key has 32 bytes: report this bug.", 0};
   }
-  if (wrapped_for_ == id) {
-    return Error{Code::usage,
-                 "A recovery key can be a recipient of a file once: let ckpt-seal make another.",
-                 0};
-  }
-  CKPTSEAL_ASSIGN(Aead aead, make_aead(key_.key, id));
-  CKPTSEAL_ASSIGN(Secret wrapped, Secret::copy_of(data_key.view()));
-  wrapped_for_ = id;
   RecoverySlot slot;
   slot.id = key_.id;
+  CKPTSEAL_ASSIGN(slot.salt, random_array<16>());
+  CKPTSEAL_ASSIGN(Aead aead, make_aead(key_.key, slot.salt, id));
+  CKPTSEAL_ASSIGN(Secret wrapped, Secret::copy_of(data_key.view()));
   CKPTSEAL_ASSIGN(slot.tag,
                   aead.encrypt(only_nonce, associated_data(id, slot.id), wrapped.mutable_view()));
   std::copy(wrapped.view().begin(), wrapped.view().end(), slot.wrapped_key.begin());
@@ -74,7 +71,7 @@ Result<std::optional<Secret>> RecoveryIdentity::unwrap(const SlotBody& slot,
                                                        const CheckpointId& id) {
   if (slot.kind != static_cast<std::uint16_t>(SlotKind::recovery)) return std::optional<Secret>();
   CKPTSEAL_ASSIGN(const RecoverySlot parsed, RecoverySlot::parse(slot.bytes));
-  CKPTSEAL_ASSIGN(Aead aead, make_aead(key_, id));
+  CKPTSEAL_ASSIGN(Aead aead, make_aead(key_, parsed.salt, id));
   CKPTSEAL_ASSIGN(Secret data_key, Secret::copy_of(parsed.wrapped_key));
   CKPTSEAL_ASSIGN(const bool fits, aead.decrypt(only_nonce, associated_data(id, parsed.id),
                                                 data_key.mutable_view(), parsed.tag));

@@ -15,6 +15,7 @@ namespace ckptseal {
 // The body of a slot of SlotKind::recovery.
 struct RecoverySlot {
   RecoveryId id{};
+  ByteArray<16> salt{};
   ByteArray<data_key_size> wrapped_key{};
   Tag tag{};
 
@@ -27,13 +28,10 @@ class RecoveryRecipient : public Recipient {
  public:
   explicit RecoveryRecipient(RecoveryKey key) : key_(std::move(key)) {}
 
-  // Code::usage for a second time in one checkpoint: key and nonce would be those of the first, and
-  // what both wrapped would show. A key goes into one recipient only for the same reason.
   Result<SlotBody> wrap(const Secret& data_key, const CheckpointId& id) override;
 
  private:
   RecoveryKey key_;
-  std::optional<CheckpointId> wrapped_for_;
 };
 
 class RecoveryIdentity : public Identity {

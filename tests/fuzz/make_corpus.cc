@@ -222,6 +222,7 @@ void add_stream_requests(const Corpus& corpus) {
 Bytes recovery_body(std::uint8_t fill) {
   RecoverySlot slot;
   slot.id.fill(fill);
+  slot.salt.fill(static_cast<std::uint8_t>(fill + 3));
   slot.wrapped_key.fill(static_cast<std::uint8_t>(fill + 1));
   slot.tag.fill(static_cast<std::uint8_t>(fill + 2));
   return slot.serialize();

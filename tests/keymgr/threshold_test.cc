@@ -18,7 +18,7 @@ namespace {
 
 constexpr CheckpointId some_id{1, 2, 3};
 constexpr Argon2Cost cheap{64, 1, 4};
-constexpr std::size_t recovery_body = 56;
+constexpr std::size_t recovery_body = 72;
 constexpr std::size_t share_size = 6 + recovery_body;
 constexpr std::string_view counting_key =
     "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f";
@@ -238,16 +238,17 @@ TEST_F(ThresholdTest, OnePassphraseForTwoShares) {
 }
 
 // Made in Python like the shares of shares_test.cc, each wrapped with python3-cryptography for a
-// recovery key of 16 times 11, 21 and 31.
+// recovery key of 16 times 11, 21 and 31, with salts of 16 times 51, 52 and 53.
 TEST_F(ThresholdTest, KnownAnswer) {
   const SlotBody slot = {
-      5, *from_hex("0203"
-                   "0004000000380101010101010101ba088c8b827636f637f1b5d1354c697118b57b1ce140c4ef44"
-                   "50e001ba1049f781f48f376a7a269953918d7923b8885e"
-                   "0004000000380202020202020202b722c93e2ce2d9c24f3118c5f77090a80987e2d15ca9670374"
-                   "33b03a96c2de8db1353c95de9ec96d26b7ad76535d12bc"
-                   "0004000000380303030303030303a57db640ab613a95464ee97ed0efbb13ec8ffb415dc97295e8"
-                   "fadc0357005c14c73f5732b1a23e5fb100e4bb0a4e8abc")};
+      5,
+      *from_hex("0203"
+                "00040000004801010101010101015151515151515151515151515151515113199ca6220804ad17"
+                "9bab238e6e516816a154a0336e25911785b12a91453abf66890484f29656809a9f63494597414c"
+                "0004000000480202020202020202525252525252525252525252525252523bf60cc5c1e6d240b1"
+                "b8e90eddd8c3cc0a2e17d4a15f32208e9323c1d051b7aa62d99f5e6b189eb6ce0b6867236d4e55"
+                "0004000000480303030303030303535353535353535353535353535353534a31030c12c6fe17e4"
+                "83b135016eb6f0de17dae967e9bdde82c5c279e2e8a4876f0d6c4d232043b723915febf1bfba93")};
   CheckpointId id{};
   for (std::size_t i = 0; i < id.size(); ++i) id[i] = static_cast<std::uint8_t>(0x40 + i);
   papers.clear();
