@@ -36,8 +36,8 @@ class Recipient {
 class Identity {
  public:
   virtual ~Identity() = default;
-  // nullopt: this slot is not for this identity, try the next. An error: it is, and does not open
-  // (Code::policy, integrity, locked, unavailable); no other slot is tried.
+  // nullopt: this slot is not for this identity, try the next. An error: it is, and does not open;
+  // no other slot is tried after Code::integrity, locked and unavailable.
   virtual Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id) = 0;
 };
 

@@ -18,6 +18,14 @@ Error damaged(std::string_view why) {
 
 }  // namespace
 
+namespace {
+
+// A passphrase may be that of the next slot, and who cannot open a threshold alone may open another
+// slot alone.
+bool leaves_others(Code code) { return code == Code::policy || code == Code::no_slot; }
+
+}  // namespace
+
 Result<UnlockedSlot> unlock_slot(const HeaderBlock& header,
                                  std::span<const std::unique_ptr<Identity>> identities,
                                  std::optional<std::size_t> only_slot) {
@@ -27,7 +35,7 @@ Result<UnlockedSlot> unlock_slot(const HeaderBlock& header,
       if (only_slot && *only_slot != s) continue;
       auto key = identity->unwrap(header.slots[s].body, header.immutable.id);
       if (!key.ok()) {
-        if (key.error().code != Code::policy) return std::move(key).error();
+        if (!leaves_others(key.error().code)) return std::move(key).error();
         if (!refused) refused = std::move(key).error();
         continue;
       }

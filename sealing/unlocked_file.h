@@ -22,9 +22,9 @@ struct UnlockedSlot {
   Secret data_key;
 };
 // Step 4 up to the data key: the first slot that one of the identities opens. An identity that
-// fails with Code::policy (a wrong passphrase may still fit another slot) is remembered and the
-// next slot tried; other failures end it. Code::no_slot when none is for any of them. `only_slot`
-// limits the search to one slot.
+// fails with Code::policy (a wrong passphrase may still fit another slot) or Code::no_slot (too few
+// of a threshold) is remembered and the next slot tried; other failures end it. Code::no_slot when
+// none is for any of them. `only_slot` limits the search to one slot.
 Result<UnlockedSlot> unlock_slot(const HeaderBlock& header,
                                  std::span<const std::unique_ptr<Identity>> identities,
                                  std::optional<std::size_t> only_slot = std::nullopt);
