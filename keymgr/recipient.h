@@ -13,7 +13,13 @@
 
 namespace ckptseal {
 
-enum class SlotKind : std::uint16_t { tpm2 = 1, passphrase = 2, recovery = 4, threshold = 5 };
+enum class SlotKind : std::uint16_t {
+  tpm2 = 1,
+  passphrase = 2,
+  public_key = 3,
+  recovery = 4,
+  threshold = 5
+};
 
 using CheckpointId = ByteArray<16>;
 inline constexpr std::size_t data_key_size = 32;

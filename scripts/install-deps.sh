@@ -24,7 +24,7 @@ readonly BUILD=(
     protobuf-compiler libprotobuf-dev
     libtss2-dev "libtss2-tcti-device0t64|libtss2-tcti-device0"
     libgnutls28-dev nettle-dev libgmp-dev
-    libseccomp-dev libargon2-dev libgfshare-dev libarchive-dev libmnl-dev
+    libseccomp-dev libargon2-dev libgfshare-dev libarchive-dev libmnl-dev libssl-dev
     libcli11-dev libfmt-dev nlohmann-json3-dev
 )
 readonly TEST=(

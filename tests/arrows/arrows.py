@@ -46,6 +46,7 @@ THIRD_PARTY = {
     "intel-ipsec-mb.h": ("base/",),
     "libgfshare.h": ("keymgr/threshold/",),
     "nettle/": ("keymgr/tpm2/",),
+    "openssl/": ("keymgr/public_key/",),
     "nlohmann/": ("cli/",),
     "seccomp.h": ("sealing/",),
     "tss2/": ("policies/", "keymgr/tpm2/"),
