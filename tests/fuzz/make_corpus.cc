@@ -13,12 +13,14 @@
 #include "base/output_file.h"
 #include "hosts/host_record_wire.h"
 #include "keymgr/passphrase/passphrase.h"
+#include "keymgr/public_key/slot.h"
 #include "keymgr/recovery/recovery.h"
 #include "keymgr/threshold/threshold.h"
 #include "keymgr/tpm2/esys_tpm.h"
 #include "keymgr/tpm2/provision.h"
 #include "own_tpm.h"
 #include "proto/helper.pb.h"
+#include "public_key_vectors.h"
 #include "sealing/unlocked_file.h"
 #include "software_host.h"
 #include "tpm_relay.h"
@@ -271,6 +273,21 @@ void add_threshold_slots(const Corpus& corpus) {
   corpus.add("threshold_slot", slot.serialize());
 }
 
+// Those of the vectors, and each with another source, without a label and cut in two.
+void add_public_key_slots(const Corpus& corpus) {
+  for (const std::string_view vector :
+       {vectors::p256_slot, vectors::p384_slot, vectors::x25519_slot, vectors::rsa_slot}) {
+    const Bytes body = from_hex(vector).value();
+    PublicKeySlot slot = PublicKeySlot::parse(body).value();
+    corpus.add("public_key_slot", body);
+    corpus.add("public_key_slot", ByteView(body).first(body.size() / 2));
+    slot.certificate = {};
+    slot.label.clear();
+    slot.source = KeySource::token;
+    corpus.add("public_key_slot", slot.serialize());
+  }
+}
+
 // Everything that a software TPM answers to one use of it.
 void add_tpm_answers(const Corpus& corpus) {
   testing::OwnTpm own;
@@ -332,6 +349,7 @@ int make(const fs::path& vectors, const fs::path& folder) {
   add_recovery_slots(corpus);
   add_recovery_texts(corpus);
   add_threshold_slots(corpus);
+  add_public_key_slots(corpus);
   add_tpm_answers(corpus);
   std::printf("%zu vectors were cut into %s.\n", count, folder.c_str());
   return count == 0 ? 1 : 0;
