@@ -11,12 +11,16 @@
 #include <mutex>
 
 #include "keymgr/public_key/openssl_internal.h"
+#include "keymgr/public_key/openssl_memory.h"
 
 namespace ckptseal {
 
 void prepare_openssl() {
   static std::once_flag once;
-  std::call_once(once, [] { OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr); });
+  std::call_once(once, [] {
+    wipe_what_openssl_frees();
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
+  });
 }
 
 std::uint32_t take_openssl_code() {

@@ -32,8 +32,9 @@ using OwnedKey = Owned<EVP_PKEY, EVP_PKEY_free>;  // wipes what is private in it
 using OwnedKeyContext = Owned<EVP_PKEY_CTX, EVP_PKEY_CTX_free>;
 using OwnedBio = Owned<BIO, BIO_free>;
 
-// Before anything else is asked of OpenSSL: its configuration file, which the environment may name,
-// is not read and starts no provider or engine.
+// Before anything else is asked of OpenSSL: it wipes what it frees, and its configuration file,
+// which the environment may name, is not read and starts no provider or engine. Both are left out
+// when somebody else in the process was first.
 void prepare_openssl();
 
 // Code::failed, with what OpenSSL says; its queue of errors is empty afterwards.
