@@ -33,7 +33,7 @@ struct RawBlock {
 
 Error damaged(const std::string& what) {
   return {Code::integrity,
-          fmt::format("{} has a PEM block that is damaged: copy it again from its source.", what),
+          fmt::format("{}: a PEM block is damaged, so copy the file again from its source.", what),
           take_openssl_code()};
 }
 

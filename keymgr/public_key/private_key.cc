@@ -76,17 +76,21 @@ Result<Secret> decode_base64(std::string_view text, const std::string& what) {
   return out;
 }
 
+// Of PEM that "openssl pkcs8" converts.
+bool is_older_form(std::string_view label) {
+  return label == "RSA PRIVATE KEY" || label == "EC PRIVATE KEY" || label == "EC PARAMETERS";
+}
+
 // One block and nothing around it but white space.
 Result<KeyFile> open_pem(std::string_view text, const std::string& what) {
   const std::size_t label_end = text.find(dashes, begin.size());
   if (label_end == std::string_view::npos) return unreadable(what);
   const std::string_view label = text.substr(begin.size(), label_end - begin.size());
   const bool encrypted = label == "ENCRYPTED PRIVATE KEY";
-  if (!encrypted && label != "PRIVATE KEY") {
-    constexpr std::size_t longest_label = 40;
-    return other_kind(
-        what, fmt::format("PEM that begins with \"{}\"", label_of(label.substr(0, longest_label))));
+  if (is_older_form(label)) {
+    return other_kind(what, fmt::format("PEM that begins with \"{}\"", label));
   }
+  if (!encrypted && label != "PRIVATE KEY") return unreadable(what);
   const std::string last = fmt::format("{}{}{}", end, label, dashes);
   const std::size_t body = label_end + dashes.size();
   if (!text.ends_with(last) || text.size() < body + last.size()) return unreadable(what);

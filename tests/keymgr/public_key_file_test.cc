@@ -185,6 +185,10 @@ TEST_F(PrivateKeyFileTest, SaysWhetherItNeedsAPassword) {
 TEST_F(PrivateKeyFileTest, OlderFormsAreRefusedWithTheCommand) {
   const std::string command = "openssl pkcs8 -topk8";
   const TestKey rsa("RSA", 2048);
+  expect_refused(bytes_of("-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n"
+                          "-----END EC PARAMETERS-----\n" +
+                          key.traditional_pem()),
+                 Code::usage, command);
   expect_refused(bytes_of(key.traditional_pem()), Code::usage, "EC PRIVATE KEY");
   expect_refused(bytes_of(rsa.traditional_pem()), Code::usage, "RSA PRIVATE KEY");
   for (const Bytes& file : {bytes_of(key.traditional_pem()), bytes_of(rsa.traditional_pem()),
@@ -192,6 +196,14 @@ TEST_F(PrivateKeyFileTest, OlderFormsAreRefusedWithTheCommand) {
     expect_refused(file, Code::usage, command);
   }
   expect_refused(bytes_of(key.old_encrypted_pem(secret_word)), Code::usage, command, secret_word);
+}
+
+TEST_F(PrivateKeyFileTest, OtherFilesAreRefused) {
+  for (const char* label : {"CERTIFICATE", "PUBLIC KEY", "OPENSSH PRIVATE KEY"}) {
+    const auto other = pem_encode(label, key.spki());
+    expect_refused(bytes_of(other.value()), Code::integrity, "another kind of file");
+  }
+  expect_refused(key.spki(), Code::integrity, "another kind of file");
 }
 
 TEST_F(PrivateKeyFileTest, OtherKeysAreRefused) {
