@@ -4,7 +4,10 @@
 #include "keymgr/public_key/public_key.h"
 
 #include <fmt/format.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/param_build.h>
 
 #include <algorithm>
 #include <array>
@@ -14,6 +17,10 @@
 
 namespace ckptseal {
 namespace {
+
+using OwnedNumber = Owned<BIGNUM, BN_free>;
+using OwnedBuilder = Owned<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free>;
+using OwnedParameters = Owned<OSSL_PARAM, OSSL_PARAM_free>;
 
 constexpr int smallest_modulus_bits = 2048;
 constexpr int largest_modulus_bits = 8192;
@@ -85,6 +92,30 @@ bool passes_check(EVP_PKEY* key) {
   return sound;
 }
 
+OwnedNumber number_of(ByteView big_endian) {
+  return OwnedNumber(BN_bin2bn(big_endian.data(), static_cast<int>(big_endian.size()), nullptr));
+}
+
+OwnedKey make_rsa(ByteView modulus, ByteView exponent) {
+  prepare_openssl();
+  const OwnedNumber n = number_of(modulus);
+  const OwnedNumber e = number_of(exponent);
+  const OwnedBuilder builder(OSSL_PARAM_BLD_new());
+  if (n == nullptr || e == nullptr || builder == nullptr ||
+      OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, n.get()) != 1 ||
+      OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, e.get()) != 1) {
+    return nullptr;
+  }
+  const OwnedParameters parameters(OSSL_PARAM_BLD_to_param(builder.get()));
+  const OwnedKeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, "RSA", nullptr));
+  EVP_PKEY* key = nullptr;
+  if (parameters == nullptr || context == nullptr || EVP_PKEY_fromdata_init(context.get()) != 1 ||
+      EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY, parameters.get()) != 1) {
+    return nullptr;
+  }
+  return OwnedKey(key);
+}
+
 OwnedKey make_ephemeral(KeyAlgorithm algorithm) {
   prepare_openssl();
   if (algorithm == KeyAlgorithm::x25519) {
@@ -130,6 +161,14 @@ Result<PublicKey> PublicKey::from_point(KeyAlgorithm algorithm, ByteView point,
                                         const std::string& what) {
   if (point.empty() || point.size() != point_size(algorithm)) return unreadable(what);
   return from_spki(ByteWriter().bytes(prefix_of(algorithm)).bytes(point).view(), what);
+}
+
+Result<PublicKey> PublicKey::from_rsa(ByteView modulus, ByteView exponent,
+                                      const std::string& what) {
+  if (modulus.size() > largest_spki || exponent.size() > largest_spki) return unreadable(what);
+  const OwnedKey key = make_rsa(modulus, exponent);
+  if (key == nullptr) return unreadable(what);
+  return from_spki(spki_of(key.get()), what);
 }
 
 Result<SlotBody> PublicKeyRecipient::wrap(const Secret& data_key, const CheckpointId& id) {

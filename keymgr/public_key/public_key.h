@@ -21,6 +21,9 @@ class PublicKey {
   // Of a point as slots have it, not for RSA. Code::integrity when it is not on its curve.
   static Result<PublicKey> from_point(KeyAlgorithm algorithm, ByteView point,
                                       const std::string& what);
+  // Of two numbers, big-endian, as tokens give them out (PKCS #11: CKA_MODULUS,
+  // CKA_PUBLIC_EXPONENT).
+  static Result<PublicKey> from_rsa(ByteView modulus, ByteView exponent, const std::string& what);
 
   KeyAlgorithm algorithm() const { return algorithm_; }
   const KeyId& id() const { return id_; }

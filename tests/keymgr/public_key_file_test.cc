@@ -112,6 +112,22 @@ TEST(PublicKeyFile, PointsAreOnTheirCurve) {
   EXPECT_FALSE(PublicKey::from_point(KeyAlgorithm::ecdh_p384, point, "It").ok());
 }
 
+TEST(PublicKeyFile, RsaKeysComeInTwoNumbers) {
+  const Bytes spki = TestKey("RSA", 2048).spki();
+  const ByteView exponent = ByteView(spki).last(3);
+  const ByteView modulus = ByteView(spki).last(5 + 256).first(256);
+  const PublicKey key = PublicKey::from_rsa(modulus, exponent, "It").value();
+  EXPECT_EQ(key.id(), Sha256::of(spki));
+  EXPECT_EQ(key.modulus_size(), 256U);
+  const Bytes padded = ByteWriter().zeros(3).bytes(modulus).take();
+  EXPECT_EQ(PublicKey::from_rsa(padded, exponent, "It").value().id(), key.id());
+  EXPECT_EQ(PublicKey::from_rsa(modulus.first(128), exponent, "It").error().code, Code::usage);
+  EXPECT_FALSE(PublicKey::from_rsa(modulus, Bytes{2}, "It").ok());
+  EXPECT_FALSE(PublicKey::from_rsa(modulus, {}, "It").ok());
+  EXPECT_FALSE(PublicKey::from_rsa({}, exponent, "It").ok());
+  EXPECT_FALSE(PublicKey::from_rsa(Bytes(10000, 1), exponent, "It").ok());
+}
+
 class PrivateKeyFileTest : public testing::Test {
  protected:
   Result<PublicKeyIdentity> read(const Bytes& file, const std::string& password = "") {
