@@ -67,7 +67,9 @@ Result<std::optional<Secret>> agree(EVP_PKEY* own, EVP_PKEY* peer, KeyAlgorithm 
   }
   CKPTSEAL_ASSIGN(Secret z, Secret::make(shared_secret_size(algorithm)));
   std::size_t size = z.size();
-  if (EVP_PKEY_derive(context.get(), z.mutable_view().data(), &size) != 1) {
+  const bool agreed = EVP_PKEY_derive(context.get(), z.mutable_view().data(), &size) == 1;
+  wipe_stack_below();
+  if (!agreed) {
     if (algorithm != KeyAlgorithm::x25519) return openssl_error("Cannot do a key agreement");
     ERR_clear_error();
     return std::optional<Secret>();

@@ -7,6 +7,7 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
+#include <array>
 #include <cstdlib>
 
 namespace ckptseal {
@@ -36,6 +37,13 @@ void* reallocate_wiped(void* memory, std::size_t size, const char* file, int lin
 }
 
 }  // namespace
+
+// Not inlined, so that its frame lies where theirs were; they need less than this.
+[[gnu::noinline]] void wipe_stack_below() {
+  constexpr std::size_t depth = 32768;
+  std::array<unsigned char, depth> below;  // NOLINT: it is for what is in it already
+  explicit_bzero(below.data(), below.size());
+}
 
 bool wipe_what_openssl_frees() {
   static const bool done = CRYPTO_set_mem_functions(allocate, reallocate_wiped, free_wiped) == 1;

@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "keymgr/public_key/openssl_internal.h"
+#include "keymgr/public_key/openssl_memory.h"
 
 namespace ckptseal {
 namespace {
@@ -206,6 +207,7 @@ class KeyInMemory : public PrivateKeyOperation {
     std::size_t size = out.size();
     const bool fits = EVP_PKEY_decrypt(context.get(), out.mutable_view().data(), &size,
                                        ciphertext.data(), ciphertext.size()) == 1;
+    wipe_stack_below();
     ERR_clear_error();
     if (!fits) return std::optional<Secret>();
     out.shrink(size);
@@ -235,6 +237,7 @@ Result<PublicKeyIdentity> read_private_key(const Secret& file, const Secret* pas
   if (info == nullptr) return unreadable(what);
   OwnedKey key(EVP_PKCS82PKEY(info.get()));
   info.reset();
+  wipe_stack_below();
   if (key == nullptr || !normalize(key.get())) return unreadable(what);
   CKPTSEAL_ASSIGN(PublicKey public_key, PublicKey::from_spki(spki_of(key.get()), what));
   if (!fits_together(key.get())) return unreadable(what);
