@@ -8,6 +8,7 @@
 #include "base/ending_signals.h"
 #include "base/step.h"
 #include "cli/verbs.h"
+#include "keymgr/public_key/openssl_memory.h"
 
 namespace ckptseal {
 namespace {
@@ -47,6 +48,8 @@ void choose_step() {
 }
 
 int run(int argc, char** argv) {
+  // Before the TPM software stack uses it.
+  wipe_what_openssl_frees();
   choose_step();
   silence_tss();
   Globals globals;

@@ -4,6 +4,7 @@
 // stream.
 #include "cli/passphrase_source.h"
 
+#include <fmt/format.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -106,9 +107,9 @@ Result<PassphraseSource> PassphraseSource::open(int named_fd) {
   return source;
 }
 
-Result<Secret> PassphraseSource::read(bool confirm) const {
+Result<Secret> PassphraseSource::read(std::string_view what, bool confirm) const {
   if (isatty(fd_) == 0) return read_line(fd_, false);
-  CKPTSEAL_ASSIGN(Secret passphrase, ask(fd_, "Passphrase: "));
+  CKPTSEAL_ASSIGN(Secret passphrase, ask(fd_, fmt::format("{}: ", what)));
   if (confirm) {
     CKPTSEAL_ASSIGN(const Secret again, ask(fd_, "The same again: "));
     if (!equal_constant_time(passphrase.view(), again.view())) {

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where a passphrase comes from: a descriptor that the user names, or the terminal. The parent
-// opens it, the helper reads it, so that the passphrase is in the helper alone.
+// Where a passphrase, the password of a key file or a recovery key comes from: a descriptor that
+// the user names, or the terminal. The parent opens it, the helper reads it, so that it is in the
+// helper alone.
 #pragma once
+
+#include <string_view>
 
 #include "base/fd.h"
 #include "base/secret.h"
@@ -15,10 +18,10 @@ class PassphraseSource {
   static Result<PassphraseSource> open(int named_fd);
 
   int fd() const { return fd_; }
-  // In the helper. From a descriptor: its first line. From the terminal: asked for without echo,
-  // and with `confirm` a second time. Code::usage when it is empty, too long, or not the same
-  // twice.
-  Result<Secret> read(bool confirm) const;
+  // In the helper. From a descriptor: its next line. From the terminal: asked for as `what`,
+  // without echo, and with `confirm` a second time. Code::usage when it is empty, too long, or not
+  // the same twice.
+  Result<Secret> read(std::string_view what, bool confirm) const;
 
  private:
   UniqueFd terminal_;

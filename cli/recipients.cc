@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/fd.h"
 #include "keymgr/passphrase/passphrase.h"
+#include "keymgr/recovery/recovery.h"
 #include "keymgr/tpm2/slot.h"
 
 namespace ckptseal {
@@ -19,38 +21,117 @@ bool is_number(const std::string& text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
+// What the trust store takes for the path of a record, and usual names of keys.
+bool names_file(const std::string& name) {
+  constexpr std::string_view endings[] = {".record", ".pem", ".crt", ".cer", ".der", ".pub"};
+  return name.find('/') != std::string::npos ||
+         std::any_of(std::begin(endings), std::end(endings),
+                     [&](std::string_view ending) { return name.ends_with(ending); });
+}
+
+struct NamedKey {
+  PublicKey key;
+  RecipientName name;
+};
+
+Result<std::optional<NamedKey>> read_named_certificate(ByteView file, const std::string& path) {
+  CKPTSEAL_ASSIGN(Certificate certificate,
+                  read_certificate(file, now_seconds(), fmt::format("The certificate {}", path)));
+  RecipientName name = certificate.name();
+  return std::optional<NamedKey>(NamedKey{std::move(certificate.key), std::move(name)});
+}
+
+// By what stands in it: PEM says what it is; other bytes are taken for a certificate in DER.
+// nullopt for any other PEM, which may be a host record.
+Result<std::optional<NamedKey>> read_key_file(const std::string& path) {
+  constexpr std::size_t largest_file = 1 << 20;
+  CKPTSEAL_ASSIGN(const Bytes file, read_file(path, largest_file, path));
+  const std::string_view text = as_text(file);
+  const auto has = [&](std::string_view words) {
+    return text.find(words) != std::string_view::npos;
+  };
+  if (has("-----BEGIN CERTIFICATE-----")) return read_named_certificate(file, path);
+  if (has("-----BEGIN PUBLIC KEY-----")) {
+    CKPTSEAL_ASSIGN(PublicKey key,
+                    PublicKey::from_file(file, fmt::format("The public key {}", path)));
+    RecipientName name{KeySource::public_key, {}, path.substr(path.rfind('/') + 1)};
+    return std::optional<NamedKey>(NamedKey{std::move(key), std::move(name)});
+  }
+  if (has("-----BEGIN ") || path.ends_with(".record")) return std::optional<NamedKey>();
+  return read_named_certificate(file, path);
+}
+
 bool is_fingerprint(const std::string& text) {
   return text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
          });
 }
 
-SlotRemoval slots_of_host(std::string name, const Digest& record) {
-  return {std::move(name), [record](std::size_t, const SlotBody& slot) {
+SlotRemoval slots_of_kind(std::string name, SlotKind kind) {
+  return {std::move(name), [kind](std::size_t, const SlotBody& slot) {
+            return slot.kind == static_cast<std::uint16_t>(kind);
+          }};
+}
+
+// Of the host record with that fingerprint, or the key with that id.
+SlotRemoval slots_of(std::string name, const Digest& digest) {
+  return {std::move(name), [digest](std::size_t, const SlotBody& slot) {
+            if (slot.kind == static_cast<std::uint16_t>(SlotKind::public_key)) {
+              return key_id_of(slot.bytes) == digest;
+            }
             if (slot.kind != static_cast<std::uint16_t>(SlotKind::tpm2)) return false;
             const Result<Tpm2Slot> parsed = Tpm2Slot::parse(slot.bytes);
-            return parsed.ok() && parsed.value().recipient == record;
+            return parsed.ok() && parsed.value().recipient == digest;
           }};
+}
+
+// Into memory that is wiped, from there to whom it is for, and nowhere else.
+Status print_recovery_key(const RecoveryKey& key, int fd) {
+  CKPTSEAL_ASSIGN(const Secret text, recovery_text(key.key));
+  CKPTSEAL_TRY(write_full(fd, as_bytes(fmt::format("recovery id  {}\n", to_hex(key.id)))));
+  CKPTSEAL_TRY(write_full(fd, text.view()));
+  return write_full(fd, as_bytes("\n"));
 }
 
 }  // namespace
 
 Result<Recipients> Recipients::find(const HostAccess& host, const std::vector<std::string>& names) {
   Recipients out;
-  const TrustStore store = host.trust_store();
-  for (const std::string& name : names) {
-    if (name == "passphrase") {
-      out.passphrase_wanted_ = true;
-      continue;
-    }
-    if (name == "self") CKPTSEAL_TRY(host.require_provisioned());
-    CKPTSEAL_ASSIGN(SignedHostRecord record, store.find_recipient(name));
-    const bool twice = std::any_of(
-        out.records_.begin(), out.records_.end(),
-        [&](const SignedHostRecord& other) { return other.fingerprint() == record.fingerprint(); });
-    if (!twice) out.records_.push_back(std::move(record));
-  }
+  for (const std::string& name : names) CKPTSEAL_TRY(out.add(host, name));
   return out;
+}
+
+Status Recipients::add(const HostAccess& host, const std::string& name) {
+  if (name == "passphrase") {
+    passphrase_ = true;
+    return {};
+  }
+  if (name == "recovery") {
+    recovery_ = true;
+    return {};
+  }
+  if (names_file(name)) {
+    CKPTSEAL_ASSIGN(const bool is_key, add_key_file(name));
+    if (is_key) return {};
+  }
+  if (name == "self") CKPTSEAL_TRY(host.require_provisioned());
+  CKPTSEAL_ASSIGN(SignedHostRecord record, host.trust_store().find_recipient(name));
+  const bool twice = std::any_of(
+      records_.begin(), records_.end(),
+      [&](const SignedHostRecord& other) { return other.fingerprint() == record.fingerprint(); });
+  if (!twice) records_.push_back(std::move(record));
+  return {};
+}
+
+// False when it is neither a certificate nor a public key.
+Result<bool> Recipients::add_key_file(const std::string& path) {
+  CKPTSEAL_ASSIGN(std::optional<NamedKey> found, read_key_file(path));
+  if (!found) return false;
+  const bool twice = std::any_of(keys_.begin(), keys_.end(), [&](const Key& other) {
+    return other.key.id() == found->key.id();
+  });
+  if (!twice) keys_.push_back({std::move(found->key), std::move(found->name)});
+  return true;
 }
 
 void Recipients::warn(Console& console, bool recovery) const {
@@ -69,28 +150,36 @@ void Recipients::warn(Console& console, bool recovery) const {
     if (!recovery) {
       console.warn(
           fmt::format("an update of the firmware or kernel of {} locks it out of this file; "
-                      "add --to passphrase for recovery.",
+                      "add --to recovery.",
                       record.name));
     }
   }
 }
 
 Status Recipients::open(int passphrase_fd) {
-  if (!passphrase_wanted_) return {};
-  CKPTSEAL_ASSIGN(passphrase_, PassphraseSource::open(passphrase_fd));
+  if (!passphrase_) return {};
+  CKPTSEAL_ASSIGN(source_, PassphraseSource::open(passphrase_fd));
   return {};
 }
 
-RecipientFactory Recipients::factory() const {
-  return [this]() -> Result<std::vector<std::unique_ptr<Recipient>>> {
+RecipientFactory Recipients::factory(int recovery_fd) const {
+  return [this, recovery_fd]() -> Result<std::vector<std::unique_ptr<Recipient>>> {
     std::vector<std::unique_ptr<Recipient>> out;
     for (const SignedHostRecord& signed_record : records_) {
       const HostRecord& record = signed_record.record();
       out.push_back(std::make_unique<Tpm2Recipient>(
           record.storage_parent.public_area, record.policy_anchor, signed_record.fingerprint()));
     }
-    if (passphrase_) {
-      CKPTSEAL_ASSIGN(Secret secret, passphrase_->read(true));
+    for (const Key& key : keys_) {
+      out.push_back(std::make_unique<PublicKeyRecipient>(key.key, key.name));
+    }
+    if (recovery_) {
+      CKPTSEAL_ASSIGN(RecoveryKey key, RecoveryKey::generate());
+      if (recovery_fd >= 0) CKPTSEAL_TRY(print_recovery_key(key, recovery_fd));
+      out.push_back(std::make_unique<RecoveryRecipient>(std::move(key)));
+    }
+    if (source_) {
+      CKPTSEAL_ASSIGN(Secret secret, source_->read("Passphrase", true));
       out.push_back(std::make_unique<PassphraseRecipient>(std::move(secret),
                                                           recommended_cost(machine_memory())));
     }
@@ -99,15 +188,8 @@ RecipientFactory Recipients::factory() const {
 }
 
 std::vector<int> Recipients::descriptors() const {
-  if (!passphrase_) return {};
-  return {passphrase_->fd()};
-}
-
-Json Recipients::names() const {
-  Json names = Json::array();
-  for (const SignedHostRecord& record : records_) names.push_back(record.record().name);
-  if (passphrase_wanted_) names.push_back("passphrase");
-  return names;
+  if (!source_) return {};
+  return {source_->fd()};
 }
 
 Json Recipients::records() const {
@@ -115,16 +197,23 @@ Json Recipients::records() const {
   for (const SignedHostRecord& record : records_) {
     out.push_back({{"name", record.record().name}, {"fingerprint", to_hex(record.fingerprint())}});
   }
-  if (passphrase_wanted_) out.push_back({{"name", "passphrase"}, {"fingerprint", nullptr}});
+  for (const Key& key : keys_) {
+    out.push_back({{"name", label_of(key.name.label)}, {"fingerprint", to_hex(key.key.id())}});
+  }
+  if (recovery_) out.push_back({{"name", "recovery"}, {"fingerprint", nullptr}});
+  if (passphrase_) out.push_back({{"name", "passphrase"}, {"fingerprint", nullptr}});
   return out;
 }
 
+Json Recipients::names() const {
+  Json names = Json::array();
+  for (const Json& recipient : records()) names.push_back(recipient["name"]);
+  return names;
+}
+
 Result<SlotRemoval> slots_named(const HostAccess& host, const std::string& name) {
-  if (name == "passphrase") {
-    return SlotRemoval{name, [](std::size_t, const SlotBody& slot) {
-                         return slot.kind == static_cast<std::uint16_t>(SlotKind::passphrase);
-                       }};
-  }
+  if (name == "passphrase") return slots_of_kind(name, SlotKind::passphrase);
+  if (name == "recovery") return slots_of_kind(name, SlotKind::recovery);
   if (is_number(name)) {
     std::size_t number = 0;
     std::from_chars(name.data(), name.data() + name.size(), number);
@@ -132,12 +221,16 @@ Result<SlotRemoval> slots_named(const HostAccess& host, const std::string& name)
                        [number](std::size_t index, const SlotBody&) { return index == number; }};
   }
   if (is_fingerprint(name)) {
-    CKPTSEAL_ASSIGN(const Digest record, parse_fingerprint(name));
-    return slots_of_host(name, record);
+    CKPTSEAL_ASSIGN(const Digest digest, parse_fingerprint(name));
+    return slots_of(name, digest);
+  }
+  if (names_file(name)) {
+    CKPTSEAL_ASSIGN(const std::optional<NamedKey> key, read_key_file(name));
+    if (key) return slots_of(name, key->key.id());
   }
   if (name == "self") CKPTSEAL_TRY(host.require_provisioned());
   CKPTSEAL_ASSIGN(const SignedHostRecord record, host.trust_store().find_recipient(name));
-  return slots_of_host(name, record.fingerprint());
+  return slots_of(name, record.fingerprint());
 }
 
 }  // namespace ckptseal

@@ -3,6 +3,7 @@
 // Recipients, options and output of a sealed file in the making.
 #include "cli/sealing.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -14,8 +15,8 @@ namespace ckptseal {
 
 void add_sealing_options(const Verb& verb, SealingOptions& options) {
   verb.option("--to", options.to,
-              "Who can open it: a trusted host's name, a host record file, passphrase, self "
-              "(the default)")
+              "Who can open it: a trusted host's name, a file with a host record, a certificate or "
+              "a public key, passphrase, recovery, self (the default)")
       .value_name("RECIPIENT");
   verb.option("--cipher", options.cipher, "aes-256-gcm or chacha20-poly1305")
       .one_of({"aes-256-gcm", "chacha20-poly1305"})
@@ -23,12 +24,29 @@ void add_sealing_options(const Verb& verb, SealingOptions& options) {
   verb.option("--passphrase-fd", options.passphrase_fd,
               "Read the passphrase from this descriptor instead of the terminal")
       .value_name("N");
+  verb.option("--recovery-fd", options.recovery_fd,
+              "Print the key of --to recovery to this descriptor instead of stdout")
+      .value_name("N");
   verb.flag("--exclusive", options.exclusive,
             "One recipient, for ever: faster, nobody can be added later");
   verb.flag("--only-passphrase", options.only_passphrase,
             "Allow a file that only a passphrase opens");
   verb.flag("--force", options.force, "Replace FILE if it exists");
   verb.flag("--dry-run", options.dry_run, "Check recipients and options, seal nothing");
+}
+
+Status check_recovery_fd(bool stdout_is_taken, int recovery_fd) {
+  if (recovery_fd == STDOUT_FILENO && stdout_is_taken) {
+    return Error{Code::usage,
+                 "The recovery key and what goes to stdout would mix; name another descriptor with "
+                 "--recovery-fd.",
+                 0};
+  }
+  if (fcntl(recovery_fd, F_GETFD) >= 0) return {};
+  return Error{Code::usage,
+               "The descriptor named by --recovery-fd is not open; open it in the shell, for "
+               "example --recovery-fd 3 3>/dev/tty.",
+               0};
 }
 
 Result<std::unique_ptr<Sealing>> Sealing::prepare(const Globals& globals,
@@ -48,7 +66,10 @@ Result<std::unique_ptr<Sealing>> Sealing::prepare(const Globals& globals,
                  "host with --to as well, or say --only-passphrase.",
                  0};
   }
-  recipients.warn(console, recipients.have_passphrase());
+  if (recipients.have_recovery()) {
+    CKPTSEAL_TRY(check_recovery_fd(globals.json || options.output == "-", options.recovery_fd));
+  }
+  recipients.warn(console, recipients.have_more_than_hosts());
   // NOLINTNEXTLINE: the constructor is private
   return std::unique_ptr<Sealing>(new Sealing(options, std::move(host), std::move(recipients)));
 }
@@ -68,6 +89,12 @@ Status Sealing::open() {
   }
   CKPTSEAL_ASSIGN(spool_, make_spool_file(folder));
   return recipients_.open(options_.passphrase_fd);
+}
+
+std::vector<int> Sealing::descriptors() const {
+  std::vector<int> out = recipients_.descriptors();
+  if (recipients_.have_recovery()) out.push_back(options_.recovery_fd);
+  return out;
 }
 
 SealOptions Sealing::seal_options(Content content) const {

@@ -23,6 +23,7 @@ struct SealingOptions {
   std::vector<std::string> to;
   std::string cipher = "aes-256-gcm";
   int passphrase_fd = -1;
+  int recovery_fd = STDOUT_FILENO;
   bool exclusive = false;
   bool unsigned_file = false;
   bool force = false;
@@ -32,6 +33,9 @@ struct SealingOptions {
 
 // All but the output and --unsigned, which not every verb has.
 void add_sealing_options(const Verb& verb, SealingOptions& options);
+
+// Code::usage when a recovery key cannot be printed there.
+Status check_recovery_fd(bool stdout_is_taken, int recovery_fd);
 
 // A sealed file about to be made. Keeps what the helper needs alive.
 class Sealing {
@@ -46,6 +50,9 @@ class Sealing {
   int output_fd() const { return file_ ? file_->fd() : STDOUT_FILENO; }
   int spool_fd() const { return spool_.get(); }
   const Recipients& recipients() const { return recipients_; }
+  // Once, for a recovery key is made and printed by it.
+  RecipientFactory recipient_factory() const { return recipients_.factory(options_.recovery_fd); }
+  std::vector<int> descriptors() const;  // what that needs
   SealOptions seal_options(Content content) const;
   Result<EcdsaSignature> sign(const Digest& digest) const { return host_.sign(digest); }
   // Makes the file durable and gives it its name.

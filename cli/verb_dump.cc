@@ -66,8 +66,8 @@ Result<Outcome> dump_process(const Globals& globals, const DumpVerbOptions& opti
   job.output_fd = sealing->output_fd();
   job.spool_fd = sealing->spool_fd();
   job.options = sealing->seal_options(Content::criu);
-  job.recipients = sealing->recipients().factory();
-  job.descriptors = sealing->recipients().descriptors();
+  job.recipients = sealing->recipient_factory();
+  job.descriptors = sealing->descriptors();
   job.commit = [&](const HelperReport& report) -> Status {
     CKPTSEAL_TRY(sealing->commit());
     entry.checkpoint_id = report.checkpoint_id();

@@ -5,6 +5,7 @@
 
 #include "cli/reading.h"
 #include "cli/recipients.h"
+#include "cli/sealing.h"
 #include "cli/verbs.h"
 #include "sealing/sealed_file.h"
 
@@ -18,6 +19,7 @@ struct RewrapOptions {
   std::vector<std::string> remove;
   std::vector<std::string> replace;  // SLOT=RECIPIENT
   int new_passphrase_fd = -1;
+  int recovery_fd = STDOUT_FILENO;
   bool only_passphrase = false;
   bool dry_run = false;
 };
@@ -77,6 +79,7 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
   if (!options.add.empty()) CKPTSEAL_TRY(host.require_provisioned());
   CKPTSEAL_ASSIGN(Recipients added, Recipients::find(host, options.add));
   added.warn(console, true);
+  if (added.have_recovery()) CKPTSEAL_TRY(check_recovery_fd(globals.json, options.recovery_fd));
   CKPTSEAL_TRY(added.open(options.new_passphrase_fd));
   RewrapJob job;
   job.read = reading->job();
@@ -85,8 +88,9 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
     job.removals.push_back(std::move(removal));
   }
   if (!added.empty()) {
-    job.recipients = added.factory();
-    const std::vector<int> more = added.descriptors();
+    job.recipients = added.factory(options.dry_run ? -1 : options.recovery_fd);
+    std::vector<int> more = added.descriptors();
+    if (added.have_recovery()) more.push_back(options.recovery_fd);
     job.read.descriptors.insert(job.read.descriptors.end(), more.begin(), more.end());
     job.adder = host.record().fingerprint();
   }
@@ -164,6 +168,9 @@ void add_rewrap_verb(const Verb& command) {
   add_key_options(verb, options->reading, true);
   verb.option("--new-passphrase-fd", options->new_passphrase_fd,
               "Read the passphrase that is added from this descriptor")
+      .value_name("N");
+  verb.option("--recovery-fd", options->recovery_fd,
+              "Print the key of --add recovery to this descriptor instead of stdout")
       .value_name("N");
   verb.flag("--only-passphrase", options->only_passphrase,
             "Allow a file that only a passphrase opens");

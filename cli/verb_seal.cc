@@ -102,8 +102,8 @@ Result<Outcome> seal(const Globals& globals, const SealVerbOptions& options, Con
   job.input_size = input.size;
   job.refuse_empty = !options.allow_empty;
   job.options = sealing->seal_options(input.content);
-  job.recipients = sealing->recipients().factory();
-  job.descriptors = sealing->recipients().descriptors();
+  job.recipients = sealing->recipient_factory();
+  job.descriptors = sealing->descriptors();
   CKPTSEAL_ASSIGN(const HelperReport report,
                   seal_in_helper(job, events_of(console, *sealing, input)));
   CKPTSEAL_TRY(sealing->commit());

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include "keymgr/passphrase/passphrase.h"
+#include "keymgr/public_key/slot.h"
+#include "keymgr/recovery/recovery.h"
 #include "keymgr/tpm2/slot.h"
 
 namespace ckptseal {
@@ -37,12 +39,39 @@ void describe_passphrase(const SlotBody& body, proto::SlotReport& out) {
   out.set_lanes(slot.value().cost.lanes);
 }
 
+void describe_public_key(const SlotBody& body, proto::SlotReport& out) {
+  const Result<PublicKeySlot> slot = PublicKeySlot::parse(body.bytes);
+  out.set_damaged(!slot.ok());
+  if (!slot.ok()) return;
+  out.set_algorithm(static_cast<std::uint32_t>(slot.value().algorithm));
+  out.set_source(static_cast<std::uint32_t>(slot.value().source));
+  out.set_key_id(text(slot.value().key_id));
+  if (slot.value().source == KeySource::certificate) {
+    out.set_certificate(text(slot.value().certificate));
+  }
+  out.set_label(slot.value().label);
+}
+
+void describe_recovery(const SlotBody& body, proto::SlotReport& out) {
+  const Result<RecoverySlot> slot = RecoverySlot::parse(body.bytes);
+  out.set_damaged(!slot.ok());
+  if (slot.ok()) out.set_recovery_id(text(slot.value().id));
+}
+
 void describe(const Slot& slot, proto::SlotReport& out) {
   out.set_kind(slot.body.kind);
   if (slot.adder) out.set_adder(text(slot.adder->record));
-  if (slot.body.kind == static_cast<std::uint16_t>(SlotKind::tpm2)) describe_tpm2(slot.body, out);
-  if (slot.body.kind == static_cast<std::uint16_t>(SlotKind::passphrase)) {
-    describe_passphrase(slot.body, out);
+  switch (static_cast<SlotKind>(slot.body.kind)) {
+    case SlotKind::tpm2:
+      return describe_tpm2(slot.body, out);
+    case SlotKind::passphrase:
+      return describe_passphrase(slot.body, out);
+    case SlotKind::public_key:
+      return describe_public_key(slot.body, out);
+    case SlotKind::recovery:
+      return describe_recovery(slot.body, out);
+    case SlotKind::threshold:  // not made yet
+      break;
   }
 }
 

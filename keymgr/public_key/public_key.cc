@@ -171,6 +171,11 @@ Result<PublicKey> PublicKey::from_rsa(ByteView modulus, ByteView exponent,
   return from_spki(spki_of(key.get()), what);
 }
 
+bool PublicKeyRecipient::owns(const SlotBody& slot) const {
+  return slot.kind == static_cast<std::uint16_t>(SlotKind::public_key) &&
+         key_id_of(slot.bytes) == key_.id();
+}
+
 Result<SlotBody> PublicKeyRecipient::wrap(const Secret& data_key, const CheckpointId& id) {
   if (data_key.size() != data_key_size) {
     return Error{Code::failed, "A data key has 32 bytes: report this bug.", 0};

@@ -54,6 +54,7 @@ class PublicKeyRecipient : public Recipient {
 
   // Code::integrity for a key of X25519 that agrees on the same secret with everybody.
   Result<SlotBody> wrap(const Secret& data_key, const CheckpointId& id) override;
+  bool owns(const SlotBody& slot) const override;
 
  private:
   Status agree_and_encrypt(PublicKeySlot& slot, const Secret& data_key, const CheckpointId& id);
