@@ -8,6 +8,7 @@ TPM2_Import, TPM2_Load and TPM2_Unseal would do to an object sealed offline is d
 
 from dataclasses import dataclass
 
+import cks_keys
 import cks_primitives as crypto
 from cks_header import Cursor
 from cks_primitives import Refused, require, sha256
@@ -27,9 +28,12 @@ class Keys:
     parent_scalar: int | None = None
     parent_name: bytes | None = None
     max_memory: int = 1 << 20
+    private_key: bytes | None = None  # PKCS#8 in DER
+    recovery_key: bytes | None = None
 
     def empty(self):
-        return self.passphrase is None and self.parent_scalar is None
+        given = (self.passphrase, self.parent_scalar, self.private_key, self.recovery_key)
+        return all(key is None for key in given)
 
 
 def storage_parent_name(public_key):
@@ -54,6 +58,9 @@ def unwrap(slots, immutable, keys):
             data_key = unwrap_tpm(slot, keys) if slot.kind == KIND_TPM else None
             if data_key is not None:
                 return slot, data_key
+    found = unwrap_by_key(slots, immutable, keys)
+    if found is not None:
+        return found
     if keys.passphrase is None:
         raise Refused(9, rule, "no slot of this file is for the given key")
     bodies = [(slot, parse_passphrase(slot.body)) for slot in slots if slot.kind == KIND_PASSPHRASE]
@@ -63,6 +70,27 @@ def unwrap(slots, immutable, keys):
         if data_key is not None:
             return slot, data_key
     raise Refused(3, "Passphrase slot (kind 2)", "the passphrase opens no slot of this file")
+
+
+def unwrap_by_key(slots, immutable, keys):
+    """By a private key, a recovery key, or both together. None when no slot is for them."""
+
+    def open_one(kind, body):
+        if kind == cks_keys.KIND_PUBLIC_KEY and keys.private_key is not None:
+            return cks_keys.unwrap_public_key(body, immutable, keys.private_key)
+        if kind == cks_keys.KIND_RECOVERY and keys.recovery_key is not None:
+            return cks_keys.unwrap_recovery(body, immutable, keys.recovery_key)
+        return None
+
+    for slot in slots:
+        data_key = open_one(slot.kind, slot.body)
+        if data_key is None and slot.kind == cks_keys.KIND_THRESHOLD and not keys.empty():
+            data_key = cks_keys.unwrap_threshold(slot.body, open_one)
+        if data_key is not None:
+            return slot, data_key
+    if keys.recovery_key is not None and any(slot.kind == cks_keys.KIND_RECOVERY for slot in slots):
+        raise Refused(3, "Recovery key slot (kind 4)", "the recovery key opens no slot of this file")
+    return None
 
 
 @dataclass

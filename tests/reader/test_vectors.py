@@ -22,11 +22,12 @@ sys.path.insert(0, str(HERE))
 
 import cks  # noqa: E402
 import cks_header  # noqa: E402
+import cks_keys  # noqa: E402
 import cks_manifest  # noqa: E402
 import cks_primitives  # noqa: E402
 import cks_slots  # noqa: E402
 
-MODULES = (cks, cks_header, cks_manifest, cks_slots)
+MODULES = (cks, cks_header, cks_keys, cks_manifest, cks_slots)
 
 # Headings of the page that hold no rule for a reader.
 WITHOUT_READER_RULE = {"Writing"}
@@ -49,6 +50,9 @@ def arguments(entry, folder, where=VECTORS):
         result += ["--passphrase-file", passphrase_file]
     if entry["parent_scalar"] is not None:
         result += ["--parent-scalar", entry["parent_scalar"]]
+    for key in ("private_key", "recovery_key"):
+        if entry[key] is not None:
+            result += ["--" + key.replace("_", "-"), entry[key]]
     for public in entry["trusted_origins"]:
         result += ["--origin", host(public)]
     for public in entry["trusted_adders"]:

@@ -12,6 +12,9 @@
 #include <stdexcept>
 
 #include "keymgr/passphrase/passphrase.h"
+#include "keymgr/public_key/private_key.h"
+#include "keymgr/recovery/recovery.h"
+#include "keymgr/threshold/threshold.h"
 #include "sample.h"
 #include "software_parent.h"
 
@@ -74,6 +77,17 @@ test::Identities identities_of(const json& vector) {
     out.push_back(std::make_unique<PassphraseIdentity>(
         std::move(Secret::copy_of(as_bytes(passphrase.get<std::string>()))).value(), 1 << 20));
   }
+  if (const json& key = vector.at("private_key"); !key.is_null()) {
+    const Bytes pkcs8 = *from_hex(key.get<std::string>());
+    out.push_back(std::make_unique<PublicKeyIdentity>(
+        read_private_key(Secret::copy_of(pkcs8).value(), nullptr, "A vector's key").value()));
+  }
+  if (const json& key = vector.at("recovery_key"); !key.is_null()) {
+    out.push_back(std::make_unique<RecoveryIdentity>(Secret::copy_of(hex_of<16>(key)).value()));
+  }
+  std::vector<Identity*> all;
+  for (const auto& identity : out) all.push_back(identity.get());
+  if (!all.empty()) out.push_back(std::make_unique<ThresholdIdentity>(std::move(all)));
   return out;
 }
 

@@ -16,13 +16,14 @@ import sys
 import scenarios_chunks
 import scenarios_good
 import scenarios_header
+import scenarios_keys
 import scenarios_manifest
 import scenarios_slots
 from scenario import CHUNK, Scenario, change, content, good
 from scenarios_manifest import split
 
 HERE = pathlib.Path(__file__).parent
-MODULES = (scenarios_good, scenarios_header, scenarios_slots, scenarios_chunks, scenarios_manifest)
+MODULES = (scenarios_good, scenarios_header, scenarios_slots, scenarios_keys, scenarios_chunks, scenarios_manifest)
 
 
 def scenarios():

@@ -51,6 +51,8 @@ class Scenario:
                 "rule": self.rule,
                 "passphrase": PASSPHRASE.decode("ascii"),
                 "parent_scalar": None,
+                "private_key": None,
+                "recovery_key": None,
                 "trusted_origins": [ORIGIN.public()],
                 "trusted_adders": [],
                 "allow_unsigned": False,
