@@ -12,8 +12,6 @@
 #include "base/file_lock.h"
 #include "base/output_file.h"
 #include "keymgr/passphrase/passphrase.h"
-#include "keymgr/public_key/private_key.h"
-#include "keymgr/recovery/recovery.h"
 #include "sealing/sealed_file.h"
 
 namespace ckptseal {
@@ -41,12 +39,12 @@ void add_reading_options(const Verb& verb, ReadingOptions& options, bool opens) 
 void add_key_options(const Verb& verb, ReadingOptions& options, bool opens) {
   verb.option(
           "--identity", options.identities,
-          "What opens it: tpm (this host's, the default), passphrase, recovery, or the path of a "
-          "key file (PKCS#8)")
+          "What opens it: tpm (this host's, the default), passphrase, recovery, a pkcs11: URI, or "
+          "the path of a key file (PKCS#8)")
       .value_name("WHO");
   verb.option("--passphrase-fd", options.passphrase_fd,
-              "Read passphrase, password or recovery key from this descriptor instead of the "
-              "terminal")
+              "Read passphrase, password, PIN or recovery key from this descriptor instead of "
+              "the terminal")
       .value_name("N");
   verb.option("--max-memory", options.max_memory_mib,
               "Most memory that a passphrase may need (default: half of the machine's, at most "
@@ -144,106 +142,17 @@ Status Reading::add_trust(const ReadingOptions& options) {
 }
 
 Status Reading::add_identities(const ReadingOptions& options, Key key) {
-  bool tpm = options.identities.empty() && key == Key::host_by_default && host_->provisioned();
-  bool passphrase = false;
-  bool recovery = false;
-  for (const std::string& identity : options.identities) {
-    if (identity == "tpm") {
-      tpm = true;
-    } else if (identity == "passphrase") {
-      passphrase = true;
-    } else if (identity == "recovery") {
-      recovery = true;
-    } else {
-      CKPTSEAL_TRY(add_key_file(identity));
-    }
-  }
-  if (key == Key::none || (!tpm && !passphrase && !recovery && key_files_.empty())) return {};
-  std::string tcti;
-  if (tpm) {
-    CKPTSEAL_ASSIGN(TpmSession session, host_->start_tpm());
-    tcti = session.tcti();
-    tpm_.emplace(std::move(session));
-  }
-  CKPTSEAL_TRY(open_source(options, passphrase || recovery));
-  const std::uint32_t limit_kib = options.max_memory_mib > 0
-                                      ? options.max_memory_mib * 1024
-                                      : default_memory_limit_kib(machine_memory());
-  job_.identities = [this, tpm, tcti, passphrase, recovery,
-                     limit_kib]() -> Result<std::vector<std::unique_ptr<Identity>>> {
-    std::vector<std::unique_ptr<Identity>> out;
-    if (tpm) out.push_back(host_->tpm_identity(tcti));
-    for (const KeyFile& file : key_files_) {
-      CKPTSEAL_ASSIGN(PublicKeyIdentity identity, read_key(file));
-      out.push_back(std::make_unique<PublicKeyIdentity>(std::move(identity)));
-    }
-    if (recovery) {
-      CKPTSEAL_ASSIGN(const Secret text, source_->read("Recovery key", false));
-      CKPTSEAL_ASSIGN(Secret secret, parse_recovery_text(text.view()));
-      out.push_back(std::make_unique<RecoveryIdentity>(std::move(secret)));
-    }
-    if (passphrase) {
-      CKPTSEAL_ASSIGN(Secret secret, source_->read("Passphrase", false));
-      out.push_back(std::make_unique<PassphraseIdentity>(std::move(secret), limit_kib));
-    }
-    return out;
-  };
+  std::vector<std::string> names = options.identities;
+  if (names.empty() && key == Key::host_by_default && host_->provisioned()) names = {"tpm"};
+  CKPTSEAL_ASSIGN(Identities identities, Identities::find(*host_, names));
+  if (key == Key::none || identities.empty()) return {};
+  CKPTSEAL_TRY(identities.open(options.passphrase_fd));
+  identities_.emplace(std::move(identities));
+  job_.identities =
+      identities_->factory(options.max_memory_mib > 0 ? options.max_memory_mib * 1024
+                                                      : default_memory_limit_kib(machine_memory()));
+  job_.descriptors = identities_->descriptors();
   return {};
-}
-
-// A word that is none of the known is a slip, and no file in the current folder.
-Status Reading::add_key_file(const std::string& path) {
-  if (path.find_first_of("/.") == std::string::npos) {
-    return Error{
-        Code::usage,
-        fmt::format("--identity takes tpm, passphrase, recovery or the path of a key file, "
-                    "not {}; see --help.",
-                    path),
-        0};
-  }
-  CKPTSEAL_ASSIGN(UniqueFd fd, open_file(path, O_RDONLY, fmt::format("the key file {}", path)));
-  job_.descriptors.push_back(fd.get());
-  key_files_.push_back({path, std::move(fd)});
-  return {};
-}
-
-// Whether a key file wants a password is known in the helper alone: without `needed` it is no
-// failure that there is nowhere to ask.
-Status Reading::open_source(const ReadingOptions& options, bool needed) {
-  if (!needed && key_files_.empty()) return {};
-  Result<PassphraseSource> source = PassphraseSource::open(options.passphrase_fd);
-  if (!source.ok()) {
-    return needed || options.passphrase_fd >= 0 ? Status(source.error()) : Status();
-  }
-  source_ = std::move(source).value();
-  job_.descriptors.push_back(source_->fd());
-  return {};
-}
-
-// In the helper.
-Result<PublicKeyIdentity> Reading::read_key(const KeyFile& file) const {
-  constexpr std::size_t largest_key_file = 1 << 16;
-  const std::string what = fmt::format("The key file {}", file.path);
-  CKPTSEAL_ASSIGN(Secret content, Secret::make(largest_key_file));
-  CKPTSEAL_ASSIGN(const std::size_t size, pread_full(file.fd.get(), content.mutable_view(), 0));
-  if (size == 0 || size == largest_key_file) {
-    return Error{Code::integrity,
-                 fmt::format("{} is empty or far too long for a private key; name another.", what),
-                 0};
-  }
-  content.shrink(size);
-  CKPTSEAL_ASSIGN(const bool encrypted, needs_password(content, what));
-  if (!encrypted) return read_private_key(content, nullptr, what);
-  if (!source_) {
-    return Error{Code::failed,
-                 fmt::format("{} is encrypted and there is no terminal to ask for its password on; "
-                             "give it with --passphrase-fd.",
-                             what),
-                 0};
-  }
-  CKPTSEAL_ASSIGN(const Secret password,
-                  source_->read(fmt::format("Password of {}", file.path), false));
-  return read_private_key(content, &password, what);
 }
 
 HelperEvents Reading::events(Console& console) {
@@ -254,7 +163,9 @@ HelperEvents Reading::events(Console& console) {
   events.warning = [this, &console](const std::string& clause) {
     console.warn(with_subject(name_, Error{Code::failed, clause, 0}).message);
   };
-  events.tpm_done = [this] { tpm_.reset(); };
+  events.tpm_done = [this] {
+    if (identities_) identities_->stop_tpm();
+  };
   return events;
 }
 

@@ -4,8 +4,7 @@
 #pragma once
 
 #include "cli/host_access.h"
-#include "cli/passphrase_source.h"
-#include "keymgr/public_key/identity.h"
+#include "cli/identities.h"
 #include "sealing/jobs.h"
 
 namespace ckptseal {
@@ -45,26 +44,16 @@ class Reading {
   HelperEvents events(Console& console);
 
  private:
-  struct KeyFile {
-    std::string path;
-    UniqueFd fd;
-  };
-
   Reading() = default;
-  Result<PublicKeyIdentity> read_key(const KeyFile& file) const;
   Status open_input(const std::string& file);
   Status open_for_change(const std::string& file);
   Status add_trust(const ReadingOptions& options);
   Status add_identities(const ReadingOptions& options, Key key);
-  Status add_key_file(const std::string& path);
-  Status open_source(const ReadingOptions& options, bool needed);
 
   std::string name_;
   UniqueFd fd_;
   std::optional<HostAccess> host_;
-  std::optional<TpmSession> tpm_;
-  std::optional<PassphraseSource> source_;
-  std::vector<KeyFile> key_files_;
+  std::optional<Identities> identities_;
   ReadJob job_;
 };
 

@@ -10,7 +10,10 @@
 
 #include "base/fd.h"
 #include "keymgr/passphrase/passphrase.h"
+#include "keymgr/pkcs11/token_key.h"
 #include "keymgr/recovery/recovery.h"
+#include "keymgr/threshold/shares.h"
+#include "keymgr/threshold/threshold.h"
 #include "keymgr/tpm2/slot.h"
 
 namespace ckptseal {
@@ -68,14 +71,14 @@ bool is_fingerprint(const std::string& text) {
 }
 
 SlotRemoval slots_of_kind(std::string name, SlotKind kind) {
-  return {std::move(name), [kind](std::size_t, const SlotBody& slot) {
+  return {std::move(name), [kind](std::size_t, const SlotBody& slot) -> Result<bool> {
             return slot.kind == static_cast<std::uint16_t>(kind);
           }};
 }
 
 // Of the host record with that fingerprint, or the key with that id.
 SlotRemoval slots_of(std::string name, const Digest& digest) {
-  return {std::move(name), [digest](std::size_t, const SlotBody& slot) {
+  return {std::move(name), [digest](std::size_t, const SlotBody& slot) -> Result<bool> {
             if (slot.kind == static_cast<std::uint16_t>(SlotKind::public_key)) {
               return key_id_of(slot.bytes) == digest;
             }
@@ -95,10 +98,23 @@ Status print_recovery_key(const RecoveryKey& key, int fd) {
 
 }  // namespace
 
-Result<Recipients> Recipients::find(const HostAccess& host, const std::vector<std::string>& names) {
+Result<Recipients> Recipients::find(const HostAccess& host, const std::vector<std::string>& names,
+                                    std::size_t threshold) {
   Recipients out;
+  out.threshold_ = threshold;
   for (const std::string& name : names) CKPTSEAL_TRY(out.add(host, name));
+  if (threshold != 1) CKPTSEAL_TRY(out.check_threshold());
   return out;
+}
+
+Status Recipients::check_threshold() const {
+  if (threshold_ >= 2 && threshold_ <= count() && count() <= largest_share_count) return {};
+  return Error{
+      Code::usage,
+      fmt::format("--threshold {} does not fit {} recipients: name one from 1 to their number, of "
+                  "at most {} recipients.",
+                  threshold_, count(), largest_share_count),
+      0};
 }
 
 Status Recipients::add(const HostAccess& host, const std::string& name) {
@@ -108,6 +124,14 @@ Status Recipients::add(const HostAccess& host, const std::string& name) {
   }
   if (name == "recovery") {
     recovery_ = true;
+    return {};
+  }
+  if (TokenUri::looks_like_one(name)) {
+    CKPTSEAL_ASSIGN(TokenUri uri, TokenUri::parse(name));
+    const bool twice = std::any_of(tokens_.begin(), tokens_.end(), [&](const TokenUri& other) {
+      return other.name() == uri.name();
+    });
+    if (!twice) tokens_.push_back(std::move(uri));
     return {};
   }
   if (names_file(name)) {
@@ -173,6 +197,10 @@ RecipientFactory Recipients::factory(int recovery_fd) const {
     for (const Key& key : keys_) {
       out.push_back(std::make_unique<PublicKeyRecipient>(key.key, key.name));
     }
+    for (const TokenUri& uri : tokens_) {
+      CKPTSEAL_ASSIGN(PublicKeyRecipient recipient, token_recipient(uri, now_seconds()));
+      out.push_back(std::make_unique<PublicKeyRecipient>(std::move(recipient)));
+    }
     if (recovery_) {
       CKPTSEAL_ASSIGN(RecoveryKey key, RecoveryKey::generate());
       if (recovery_fd >= 0) CKPTSEAL_TRY(print_recovery_key(key, recovery_fd));
@@ -183,7 +211,10 @@ RecipientFactory Recipients::factory(int recovery_fd) const {
       out.push_back(std::make_unique<PassphraseRecipient>(std::move(secret),
                                                           recommended_cost(machine_memory())));
     }
-    return out;
+    if (threshold_ == 1) return out;
+    std::vector<std::unique_ptr<Recipient>> together;
+    together.push_back(std::make_unique<ThresholdRecipient>(threshold_, std::move(out)));
+    return together;
   };
 }
 
@@ -200,6 +231,9 @@ Json Recipients::records() const {
   for (const Key& key : keys_) {
     out.push_back({{"name", label_of(key.name.label)}, {"fingerprint", to_hex(key.key.id())}});
   }
+  for (const TokenUri& uri : tokens_) {
+    out.push_back({{"name", label_of(uri.name())}, {"fingerprint", nullptr}});
+  }
   if (recovery_) out.push_back({{"name", "recovery"}, {"fingerprint", nullptr}});
   if (passphrase_) out.push_back({{"name", "passphrase"}, {"fingerprint", nullptr}});
   return out;
@@ -211,15 +245,37 @@ Json Recipients::names() const {
   return names;
 }
 
+namespace {
+
+// The key is read from its token, in the helper, when the first slot is looked at.
+Result<SlotRemoval> slots_of_token(const std::string& name) {
+  CKPTSEAL_ASSIGN(TokenUri uri, TokenUri::parse(name));
+  std::string shown = uri.name();
+  auto found = std::make_shared<std::optional<KeyId>>();
+  return SlotRemoval{
+      std::move(shown),
+      [uri = std::move(uri), found](std::size_t, const SlotBody& slot) -> Result<bool> {
+        if (!*found) {
+          CKPTSEAL_ASSIGN(*found, token_key_id(uri));
+        }
+        return slot.kind == static_cast<std::uint16_t>(SlotKind::public_key) &&
+               key_id_of(slot.bytes) == **found;
+      }};
+}
+
+}  // namespace
+
 Result<SlotRemoval> slots_named(const HostAccess& host, const std::string& name) {
   if (name == "passphrase") return slots_of_kind(name, SlotKind::passphrase);
   if (name == "recovery") return slots_of_kind(name, SlotKind::recovery);
   if (is_number(name)) {
     std::size_t number = 0;
     std::from_chars(name.data(), name.data() + name.size(), number);
-    return SlotRemoval{name,
-                       [number](std::size_t index, const SlotBody&) { return index == number; }};
+    return SlotRemoval{name, [number](std::size_t index, const SlotBody&) -> Result<bool> {
+                         return index == number;
+                       }};
   }
+  if (TokenUri::looks_like_one(name)) return slots_of_token(name);
   if (is_fingerprint(name)) {
     CKPTSEAL_ASSIGN(const Digest digest, parse_fingerprint(name));
     return slots_of(name, digest);

@@ -3,12 +3,14 @@
 // Whom a slot is for, as --to, --add and --remove name them.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/host_access.h"
 #include "cli/passphrase_source.h"
+#include "keymgr/pkcs11/token_uri.h"
 #include "keymgr/public_key/certificate.h"
 #include "sealing/header_change.h"
 
@@ -17,15 +19,17 @@ namespace ckptseal {
 class Recipients {
  public:
   // Finds and checks those of these names: self, passphrase, recovery, a trusted host, a file with
-  // a host record, a certificate or a public key.
-  static Result<Recipients> find(const HostAccess& host, const std::vector<std::string>& names);
+  // a host record, a certificate or a public key, a pkcs11: URI. So many as `threshold` of them are
+  // needed together.
+  static Result<Recipients> find(const HostAccess& host, const std::vector<std::string>& names,
+                                 std::size_t threshold);
 
-  bool empty() const { return records_.empty() && keys_.empty() && !recovery_ && !passphrase_; }
-  bool only_passphrases() const {
-    return records_.empty() && keys_.empty() && !recovery_ && passphrase_;
-  }
-  // Something that opens the file when a host no longer can.
-  bool have_more_than_hosts() const { return passphrase_ || recovery_ || !keys_.empty(); }
+  bool empty() const { return count() == 0; }
+  std::size_t count() const { return records_.size() + count_others(); }
+  bool only_passphrases() const { return passphrase_ && count() == 1; }
+  std::size_t threshold() const { return threshold_; }
+  // Something opens the file when no host can any more.
+  bool open_without_hosts() const { return count_others() >= threshold_; }
   bool have_recovery() const { return recovery_; }
   // Of what protects less than one may think. `recovery` says that something else opens the file
   // when a host no longer can.
@@ -48,18 +52,24 @@ class Recipients {
     RecipientName name;
   };
   Status add(const HostAccess& host, const std::string& name);
+  Status check_threshold() const;
+  std::size_t count_others() const {
+    return keys_.size() + tokens_.size() + (recovery_ ? 1 : 0) + (passphrase_ ? 1 : 0);
+  }
   Result<bool> add_key_file(const std::string& path);
 
   std::vector<SignedHostRecord> records_;
   std::vector<Key> keys_;
+  std::vector<TokenUri> tokens_;
+  std::size_t threshold_ = 1;
   bool recovery_ = false;
   bool passphrase_ = false;
   std::optional<PassphraseSource> source_;
 };
 
 // The slots that `name` stands for: the number of one; passphrase; recovery; the fingerprint of
-// a host record or the id of a key; or what names a recipient. Code::usage for what cannot be a
-// slot.
+// a host record or the id of a key; a pkcs11: URI, whose token is asked in the helper; or what
+// names a recipient. Code::usage for what cannot be a slot.
 Result<SlotRemoval> slots_named(const HostAccess& host, const std::string& name);
 
 }  // namespace ckptseal

@@ -16,8 +16,9 @@ namespace ckptseal {
 void add_sealing_options(const Verb& verb, SealingOptions& options) {
   verb.option("--to", options.to,
               "Who can open it: a trusted host's name, a file with a host record, a certificate or "
-              "a public key, passphrase, recovery, self (the default)")
+              "a public key, a pkcs11: URI, passphrase, recovery, self (the default)")
       .value_name("RECIPIENT");
+  add_threshold_option(verb, options.threshold);
   verb.option("--cipher", options.cipher, "aes-256-gcm or chacha20-poly1305")
       .one_of({"aes-256-gcm", "chacha20-poly1305"})
       .shows_default();
@@ -33,6 +34,13 @@ void add_sealing_options(const Verb& verb, SealingOptions& options) {
             "Allow a file that only a passphrase opens");
   verb.flag("--force", options.force, "Replace FILE if it exists");
   verb.flag("--dry-run", options.dry_run, "Check recipients and options, seal nothing");
+}
+
+void add_threshold_option(const Verb& verb, unsigned& threshold) {
+  verb.option("--threshold", threshold,
+              "So many of these recipients are needed to open it, together")
+      .value_name("K")
+      .shows_default();
 }
 
 Status check_recovery_fd(bool stdout_is_taken, int recovery_fd) {
@@ -59,7 +67,13 @@ Result<std::unique_ptr<Sealing>> Sealing::prepare(const Globals& globals,
   if (!options.unsigned_file) CKPTSEAL_TRY(host.require_provisioned());
   const std::vector<std::string> to =
       options.to.empty() ? std::vector<std::string>{"self"} : options.to;
-  CKPTSEAL_ASSIGN(Recipients recipients, Recipients::find(host, to));
+  CKPTSEAL_ASSIGN(Recipients recipients, Recipients::find(host, to, options.threshold));
+  if (options.exclusive && options.threshold > 1) {
+    return Error{Code::usage,
+                 "--exclusive is for one recipient and --threshold for several; leave one of them "
+                 "out.",
+                 0};
+  }
   if (recipients.only_passphrases() && !options.only_passphrase) {
     return Error{Code::usage,
                  "Only a passphrase would open this file, and passphrases can be guessed; name a "
@@ -69,7 +83,7 @@ Result<std::unique_ptr<Sealing>> Sealing::prepare(const Globals& globals,
   if (recipients.have_recovery()) {
     CKPTSEAL_TRY(check_recovery_fd(globals.json || options.output == "-", options.recovery_fd));
   }
-  recipients.warn(console, recipients.have_more_than_hosts());
+  recipients.warn(console, recipients.open_without_hosts());
   // NOLINTNEXTLINE: the constructor is private
   return std::unique_ptr<Sealing>(new Sealing(options, std::move(host), std::move(recipients)));
 }
@@ -126,14 +140,17 @@ Outcome Sealing::describe(const HelperReport& report) const {
                   {"signed", !options_.unsigned_file},
                   {"size", report.file_size()},
                   {"output", options_.output},
-                  {"recipients", recipients_.names()}};
+                  {"recipients", recipients_.names()},
+                  {"threshold", recipients_.threshold()}};
   if (options_.output == "-") return outcome;
   std::string names;
   for (const auto& name : recipients_.names()) {
     names += (names.empty() ? "" : ", ") + name.get<std::string>();
   }
-  outcome.text = fmt::format("Sealed {} of content as {} for {}.\n",
-                             human_size(report.content_bytes()), options_.output, names);
+  const std::string together =
+      recipients_.threshold() < 2 ? "" : fmt::format("{} together of ", recipients_.threshold());
+  outcome.text = fmt::format("Sealed {} of content as {} for {}{}.\n",
+                             human_size(report.content_bytes()), options_.output, together, names);
   return outcome;
 }
 

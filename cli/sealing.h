@@ -21,6 +21,7 @@ namespace ckptseal {
 struct SealingOptions {
   std::string output = "-";  // "-": standard output
   std::vector<std::string> to;
+  unsigned threshold = 1;  // so many of them are needed together
   std::string cipher = "aes-256-gcm";
   int passphrase_fd = -1;
   int recovery_fd = STDOUT_FILENO;
@@ -33,6 +34,8 @@ struct SealingOptions {
 
 // All but the output and --unsigned, which not every verb has.
 void add_sealing_options(const Verb& verb, SealingOptions& options);
+
+void add_threshold_option(const Verb& verb, unsigned& threshold);
 
 // Code::usage when a recovery key cannot be printed there.
 Status check_recovery_fd(bool stdout_is_taken, int recovery_fd);

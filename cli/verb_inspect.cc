@@ -3,11 +3,9 @@
 // `ckpt-seal inspect`: what a sealed file says of itself, without a key; with one also its images.
 #include <fmt/format.h>
 
-#include <iterator>
-
 #include "base/output_file.h"
 #include "cli/reading.h"
-#include "policies/pcr.h"
+#include "cli/slots.h"
 #include "sealing/sealed_file.h"
 
 namespace ckptseal {
@@ -18,85 +16,6 @@ struct InspectOptions {
   int export_slot = -1;
   std::string output;
 };
-
-void describe_tpm2(const proto::SlotReport& slot, Json& json) {
-  json["kind"] = "tpm2";
-  json["recipient"] = hex_of(slot.recipient());
-  json["storage_parent"] = hex_of(slot.storage_parent());
-  const Result<PcrSelection> selection = PcrSelection::of_mask(slot.pcr_mask());
-  json["pcrs"] = selection.ok() ? selection.value().text() : "";
-  Json& values = json["pcr_values"] = Json::object();
-  const std::vector<unsigned> indices =
-      selection.ok() ? selection.value().indices() : std::vector<unsigned>();
-  for (std::size_t i = 0; i < indices.size(); ++i) {
-    values[std::to_string(indices[i])] = hex_of(slot.pcr_values(static_cast<int>(i)));
-  }
-}
-
-void describe_passphrase(const proto::SlotReport& slot, Json& json) {
-  json["kind"] = "passphrase";
-  json["memory_kib"] = slot.memory_kib();
-  json["passes"] = slot.passes();
-  json["lanes"] = slot.lanes();
-}
-
-// Both numbers were checked where the slot was parsed.
-void describe_public_key(const proto::SlotReport& slot, Json& json) {
-  constexpr const char* algorithms[] = {"", "ecdh-p256", "ecdh-p384", "x25519", "rsa-oaep-sha256"};
-  constexpr const char* sources[] = {"", "certificate", "token", "public_key"};
-  json["kind"] = "public_key";
-  json["recipient"] = hex_of(slot.key_id());
-  json["algorithm"] = algorithms[slot.algorithm() % std::size(algorithms)];
-  json["source"] = sources[slot.source() % std::size(sources)];
-  json["certificate"] = slot.certificate().empty() ? Json() : Json(hex_of(slot.certificate()));
-  json["label"] = slot.label();
-}
-
-Json describe_slot(const proto::SlotReport& slot, int index) {
-  Json json = {{"index", index}};
-  json["adder"] = slot.adder().empty() ? Json("origin") : Json(hex_of(slot.adder()));
-  if (slot.damaged()) {
-    json["kind"] = "damaged";
-    return json;
-  }
-  switch (static_cast<SlotKind>(slot.kind())) {
-    case SlotKind::tpm2:
-      describe_tpm2(slot, json);
-      return json;
-    case SlotKind::passphrase:
-      describe_passphrase(slot, json);
-      return json;
-    case SlotKind::public_key:
-      describe_public_key(slot, json);
-      return json;
-    case SlotKind::recovery:
-      json["kind"] = "recovery";
-      json["recovery_id"] = hex_of(slot.recovery_id());
-      return json;
-    case SlotKind::threshold:
-      break;
-  }
-  json["kind"] = fmt::format("unknown ({})", slot.kind());
-  return json;
-}
-
-std::string slot_line(const Json& slot) {
-  const auto kind = slot["kind"].get<std::string>();
-  const auto word = [&](const char* name) { return slot[name].get<std::string>(); };
-  std::string line = fmt::format("  {}: {}", slot["index"].get<int>(), kind);
-  if (kind == "tpm2") {
-    line += fmt::format(" of host record {}, needs {}", word("recipient"), word("pcrs"));
-  } else if (kind == "passphrase") {
-    line += fmt::format(", needs {} of memory",
-                        human_size(slot["memory_kib"].get<std::uint64_t>() * 1024));
-  } else if (kind == "public_key") {
-    line += fmt::format(" {} ({}, {}), needs its private key", word("recipient"), word("algorithm"),
-                        word("label"));
-  } else if (kind == "recovery") {
-    line += fmt::format(" key, needs the paper with recovery id {}", word("recovery_id"));
-  }
-  return line + "\n";
-}
 
 std::string origin_line(const HelperReport& report) {
   if (report.origin().empty()) return "unsigned: nobody vouches for it";
@@ -120,7 +39,7 @@ Outcome describe(const HelperReport& report) {
   Json& slots = outcome.json["slots"] = Json::array();
   for (int i = 0; i < report.slots_size(); ++i) {
     slots.push_back(describe_slot(report.slots(i), i));
-    outcome.text += slot_line(slots.back());
+    outcome.text += slot_lines(slots.back());
   }
   if (!report.has_opened_slot()) return outcome;
   outcome.json["opened_slot"] = report.opened_slot();

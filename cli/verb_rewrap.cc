@@ -16,6 +16,7 @@ struct RewrapOptions {
   ReadingOptions reading;
   std::vector<std::string> files;
   std::vector<std::string> add;
+  unsigned threshold = 1;  // of those
   std::vector<std::string> remove;
   std::vector<std::string> replace;  // SLOT=RECIPIENT
   int new_passphrase_fd = -1;
@@ -77,7 +78,7 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
   }
   const HostAccess& host = reading->host();
   if (!options.add.empty()) CKPTSEAL_TRY(host.require_provisioned());
-  CKPTSEAL_ASSIGN(Recipients added, Recipients::find(host, options.add));
+  CKPTSEAL_ASSIGN(Recipients added, Recipients::find(host, options.add, options.threshold));
   added.warn(console, true);
   if (added.have_recovery()) CKPTSEAL_TRY(check_recovery_fd(globals.json, options.recovery_fd));
   CKPTSEAL_TRY(added.open(options.new_passphrase_fd));
@@ -116,6 +117,7 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
               {"generation", report.value().generation()},
               {"slots", report.value().slots_size()},
               {"added", added.names()},
+              {"threshold", added.threshold()},
               {"removed", options.remove}};
 }
 
@@ -160,6 +162,7 @@ void add_rewrap_verb(const Verb& command) {
                                  "ckpt-seal rewrap backup.cks --add host-c --remove host-b");
   verb.option("FILE", options->files, "Sealed files, changed in place").required();
   verb.option("--add", options->add, "Who else can open it, as for --to").value_name("RECIPIENT");
+  add_threshold_option(verb, options->threshold);
   verb.option("--remove", options->remove,
               "Whose slot goes: a recipient, the fingerprint of its record, or a slot's number")
       .value_name("SLOT");

@@ -24,7 +24,7 @@ readonly BUILD=(
     protobuf-compiler libprotobuf-dev
     libtss2-dev "libtss2-tcti-device0t64|libtss2-tcti-device0"
     libgnutls28-dev nettle-dev libgmp-dev
-    libseccomp-dev libargon2-dev libgfshare-dev libarchive-dev libmnl-dev libssl-dev
+    libseccomp-dev libargon2-dev libgfshare-dev libarchive-dev libmnl-dev libssl-dev libp11-kit-dev
     libcli11-dev libfmt-dev nlohmann-json3-dev
 )
 readonly TEST=(
@@ -35,6 +35,7 @@ readonly TEST=(
     nftables iproute2 # CRIU runs ip for a network namespace
     strace e2fsprogs mount # for disks that fail
     valgrind
+    softhsm2 opensc # tokens, and pkcs11-tool to make keys in them
     redis-tools # has the database server under another name, and starts none
 )
 readonly DEV=(clang-format clang-tidy cppcheck shellcheck)

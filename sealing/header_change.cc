@@ -24,7 +24,8 @@ Result<std::vector<Slot>> without_removed(const std::vector<Slot>& slots,
   for (const SlotRemoval& removal : removals) {
     bool found = false;
     for (std::size_t i = 0; i < slots.size(); ++i) {
-      if (!removal.matches(i, slots[i].body)) continue;
+      CKPTSEAL_ASSIGN(const bool matches, removal.matches(i, slots[i].body));
+      if (!matches) continue;
       removed[i] = true;
       found = true;
     }

@@ -15,7 +15,7 @@ namespace ckptseal {
 // Slots to remove. `matches` is called in the helper, with the number of a slot and its body.
 struct SlotRemoval {
   std::string name;  // as the user named them
-  std::function<bool(std::size_t, const SlotBody&)> matches;
+  std::function<Result<bool>(std::size_t, const SlotBody&)> matches;
 };
 
 struct RewrapJob {

@@ -8,6 +8,7 @@
 #include "keymgr/passphrase/passphrase.h"
 #include "keymgr/public_key/slot.h"
 #include "keymgr/recovery/recovery.h"
+#include "keymgr/threshold/threshold.h"
 #include "keymgr/tpm2/slot.h"
 
 namespace ckptseal {
@@ -58,20 +59,29 @@ void describe_recovery(const SlotBody& body, proto::SlotReport& out) {
   if (slot.ok()) out.set_recovery_id(text(slot.value().id));
 }
 
-void describe(const Slot& slot, proto::SlotReport& out) {
-  out.set_kind(slot.body.kind);
-  if (slot.adder) out.set_adder(text(slot.adder->record));
-  switch (static_cast<SlotKind>(slot.body.kind)) {
+void describe(const SlotBody& body, proto::SlotReport& out);
+
+void describe_threshold(const SlotBody& body, proto::SlotReport& out) {
+  const Result<ThresholdSlot> slot = ThresholdSlot::parse(body.bytes);
+  out.set_damaged(!slot.ok());
+  if (!slot.ok()) return;
+  out.set_needed(slot.value().needed);
+  for (const SlotBody& share : slot.value().shares) describe(share, *out.add_shares());
+}
+
+void describe(const SlotBody& body, proto::SlotReport& out) {
+  out.set_kind(body.kind);
+  switch (static_cast<SlotKind>(body.kind)) {
     case SlotKind::tpm2:
-      return describe_tpm2(slot.body, out);
+      return describe_tpm2(body, out);
     case SlotKind::passphrase:
-      return describe_passphrase(slot.body, out);
+      return describe_passphrase(body, out);
     case SlotKind::public_key:
-      return describe_public_key(slot.body, out);
+      return describe_public_key(body, out);
     case SlotKind::recovery:
-      return describe_recovery(slot.body, out);
-    case SlotKind::threshold:  // not made yet
-      break;
+      return describe_recovery(body, out);
+    case SlotKind::threshold:
+      return describe_threshold(body, out);
   }
 }
 
@@ -115,7 +125,11 @@ HelperReport report_file(const SealedFile& file) {
 
 void report_slots(const std::vector<Slot>& slots, HelperReport& report) {
   report.clear_slots();
-  for (const Slot& slot : slots) describe(slot, *report.add_slots());
+  for (const Slot& slot : slots) {
+    proto::SlotReport& out = *report.add_slots();
+    if (slot.adder) out.set_adder(text(slot.adder->record));
+    describe(slot.body, out);
+  }
 }
 
 void report_images(const UnlockedFile& file, HelperReport& report) {

@@ -153,4 +153,10 @@ Result<Certificate> read_certificate(ByteView file, std::uint64_t now, const std
   return Certificate{std::move(der), std::move(key), std::move(subject)};
 }
 
+Result<PublicKey> key_of_certificate(ByteView der, const std::string& what) {
+  const OwnedCertificate certificate = load_certificate(der);
+  if (certificate == nullptr) return unreadable(what);
+  return PublicKey::from_spki(spki_in(certificate.get()), what);
+}
+
 }  // namespace ckptseal

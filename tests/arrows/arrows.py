@@ -47,6 +47,7 @@ THIRD_PARTY = {
     "libgfshare.h": ("keymgr/threshold/",),
     "nettle/": ("keymgr/tpm2/",),
     "openssl/": ("keymgr/public_key/",),
+    "p11-kit/": ("keymgr/pkcs11/",),
     "nlohmann/": ("cli/",),
     "seccomp.h": ("sealing/",),
     "tss2/": ("policies/", "keymgr/tpm2/"),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the command that was built, each test on hosts and folders of its own, and cleans up by pid."""
+import hashlib
 import json
 import os
 import pathlib
@@ -21,12 +22,12 @@ def program(name="ckpt-seal"):
     return str(pathlib.Path(PROGRAMS) / name)
 
 
-def run(*arguments, **options):
+def run(*arguments, more_environment=None, **options):
     options.setdefault("stdin", subprocess.DEVNULL)
     if "input" in options:
         options.pop("stdin")
     return subprocess.run([program(), *map(str, arguments)], capture_output=True, timeout=240,
-                          env=ENVIRONMENT, **options)
+                          env=dict(ENVIRONMENT, **(more_environment or {})), **options)
 
 
 # The data key of an exported slot (its prefix is $1, its PCRs $2) under the storage parent, by other programs than ours.
@@ -157,6 +158,14 @@ class CliTest(unittest.TestCase):
         path = self.folder / "x.cks"
         self.succeeds(self.a.run("seal", "-o", path, "--to", self.hosts[to].record(), *more, plain))
         return path
+
+    def alter(self, path, content, at):
+        """Another file: a byte of both header copies is changed, and so is the checksum, which needs no key (docs/format.md)."""
+        size = 65536
+        copy = bytearray(content[4096:4096 + size])
+        copy[at - 4096] ^= 1
+        copy[-32:] = hashlib.sha256(copy[:-32]).digest()
+        path.write_bytes(content[:4096] + copy + copy + content[4096 + 2 * size:])
 
     def json(self, done):
         return json.loads(done.stdout)

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From names to a TPM, tokens, key files, and what people know.
+#include "cli/identities.h"
+
+#include <fmt/format.h>
+
+#include "keymgr/passphrase/passphrase.h"
+#include "keymgr/pkcs11/token_key.h"
+#include "keymgr/public_key/private_key.h"
+#include "keymgr/recovery/recovery.h"
+#include "keymgr/threshold/threshold.h"
+
+namespace ckptseal {
+namespace {
+
+// In the helper. A file that has no end is not read to it.
+Result<Secret> read_secret_file(int fd, std::size_t largest, const std::string& what) {
+  CKPTSEAL_ASSIGN(Secret content, Secret::make(largest + 1));
+  CKPTSEAL_ASSIGN(const std::size_t size, pread_full(fd, content.mutable_view(), 0));
+  if (size == 0 || size > largest) {
+    return Error{
+        Code::integrity,
+        fmt::format("{} is empty or far too long for what it should be; name another.", what), 0};
+  }
+  content.shrink(size);
+  return content;
+}
+
+}  // namespace
+
+Result<Identities> Identities::find(const HostAccess& host, const std::vector<std::string>& names) {
+  Identities out(host);
+  for (const std::string& name : names) CKPTSEAL_TRY(out.add(name));
+  return out;
+}
+
+// A word that is none of the known is a slip, and no file in the current folder.
+Status Identities::add(const std::string& name) {
+  if (name == "tpm") {
+    tpm_ = true;
+  } else if (name == "passphrase") {
+    passphrase_ = true;
+  } else if (name == "recovery") {
+    recovery_ = true;
+  } else if (TokenUri::looks_like_one(name)) {
+    return add_token(name);
+  } else if (name.find_first_of("/.") == std::string::npos) {
+    return Error{
+        Code::usage,
+        fmt::format("--identity takes tpm, passphrase, recovery, a pkcs11: URI or the path "
+                    "of a key file, not {}; see --help.",
+                    name),
+        0};
+  } else {
+    CKPTSEAL_ASSIGN(UniqueFd fd, open_file(name, O_RDONLY, fmt::format("the key file {}", name)));
+    key_files_.push_back({name, std::move(fd)});
+  }
+  return {};
+}
+
+Status Identities::add_token(const std::string& uri) {
+  CKPTSEAL_ASSIGN(TokenUri parsed, TokenUri::parse(uri));
+  UniqueFd pin_file;
+  if (!parsed.pin_file().empty()) {
+    CKPTSEAL_ASSIGN(pin_file, open_file(parsed.pin_file(), O_RDONLY,
+                                        fmt::format("the PIN file {}", parsed.pin_file())));
+  }
+  tokens_.push_back({std::move(parsed), std::move(pin_file)});
+  return {};
+}
+
+bool Identities::empty() const {
+  return !tpm_ && !passphrase_ && !recovery_ && key_files_.empty() && tokens_.empty();
+}
+
+// Whether a key file wants a password, and a token a PIN, is known in the helper alone: unless
+// something is wanted for certain it is no failure that there is nowhere to ask.
+Status Identities::open(int passphrase_fd) {
+  if (tpm_) {
+    CKPTSEAL_ASSIGN(TpmSession session, host_->start_tpm());
+    session_.emplace(std::move(session));
+  }
+  const bool certain = passphrase_ || recovery_ || passphrase_fd >= 0;
+  if (!passphrase_ && !recovery_ && key_files_.empty() && tokens_.empty()) return {};
+  Result<PassphraseSource> source = PassphraseSource::open(passphrase_fd);
+  if (!source.ok()) return certain ? Status(source.error()) : Status();
+  source_ = std::move(source).value();
+  return {};
+}
+
+std::vector<int> Identities::descriptors() const {
+  std::vector<int> out;
+  for (const File& file : key_files_) out.push_back(file.fd.get());
+  for (const TokenName& token : tokens_) out.push_back(token.pin_file.get());
+  if (source_) out.push_back(source_->fd());
+  return out;
+}
+
+IdentityFactory Identities::factory(std::uint32_t memory_limit_kib) const {
+  return [this, memory_limit_kib]() -> Result<std::vector<std::unique_ptr<Identity>>> {
+    std::vector<std::unique_ptr<Identity>> out;
+    if (tpm_) out.push_back(host_->tpm_identity(session_->tcti()));
+    for (const TokenName& token : tokens_) {
+      out.push_back(token_identity(
+          token.uri, [this, &token](const std::string& label) { return read_pin(token, label); }));
+    }
+    for (const File& file : key_files_) {
+      CKPTSEAL_ASSIGN(PublicKeyIdentity identity, read_key(file));
+      out.push_back(std::make_unique<PublicKeyIdentity>(std::move(identity)));
+    }
+    if (recovery_) {
+      CKPTSEAL_ASSIGN(const Secret text, source_->read("Recovery key", false));
+      CKPTSEAL_ASSIGN(Secret secret, parse_recovery_text(text.view()));
+      out.push_back(std::make_unique<RecoveryIdentity>(std::move(secret)));
+    }
+    if (passphrase_) {
+      CKPTSEAL_ASSIGN(Secret secret, source_->read("Passphrase", false));
+      out.push_back(std::make_unique<PassphraseIdentity>(std::move(secret), memory_limit_kib));
+    }
+    // The last, for whoever opens the file alone needs no others.
+    std::vector<Identity*> together;
+    for (const auto& identity : out) together.push_back(identity.get());
+    out.push_back(std::make_unique<ThresholdIdentity>(std::move(together)));
+    return out;
+  };
+}
+
+// In the helper.
+Result<PublicKeyIdentity> Identities::read_key(const File& file) const {
+  constexpr std::size_t largest_key_file = 1 << 16;
+  const std::string what = fmt::format("The key file {}", file.path);
+  CKPTSEAL_ASSIGN(const Secret content, read_secret_file(file.fd.get(), largest_key_file, what));
+  CKPTSEAL_ASSIGN(const bool encrypted, needs_password(content, what));
+  if (!encrypted) return read_private_key(content, nullptr, what);
+  if (!source_) {
+    return Error{Code::failed,
+                 fmt::format("{} is encrypted and there is no terminal to ask for its password on; "
+                             "give it with --passphrase-fd.",
+                             what),
+                 0};
+  }
+  CKPTSEAL_ASSIGN(const Secret password,
+                  source_->read(fmt::format("Password of {}", file.path), false));
+  return read_private_key(content, &password, what);
+}
+
+// In the helper. As with passphrases, the line end is no part of it.
+Result<Secret> Identities::read_pin(const TokenName& token, const std::string& label) const {
+  constexpr std::size_t largest_pin_file = 1024;
+  if (token.pin_file.valid()) {
+    const std::string what = fmt::format("The PIN file {}", token.uri.pin_file());
+    CKPTSEAL_ASSIGN(Secret pin, read_secret_file(token.pin_file.get(), largest_pin_file, what));
+    const std::string_view text = as_text(pin.view());
+    const std::size_t end = text.find_first_of("\r\n");
+    if (end == 0)
+      return Error{Code::integrity,
+                   fmt::format("{} has no PIN in its first line; name another.", what), 0};
+    if (end != std::string_view::npos) pin.shrink(end);
+    return pin;
+  }
+  if (source_) return source_->read(fmt::format("PIN of the token \"{}\"", label), false);
+  return Error{
+      Code::failed,
+      fmt::format("The token \"{}\" wants its PIN and there is no terminal to ask on; give "
+                  "it with pin-source in the URI or with --passphrase-fd.",
+                  label),
+      0};
+}
+
+}  // namespace ckptseal

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What opens a sealed file, as --identity names it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/host_access.h"
+#include "cli/passphrase_source.h"
+#include "keymgr/pkcs11/token_uri.h"
+#include "keymgr/public_key/identity.h"
+#include "sealing/jobs.h"
+
+namespace ckptseal {
+
+class Identities {
+ public:
+  // Finds those of these names: tpm, passphrase, recovery, a pkcs11: URI, the path of a key file.
+  static Result<Identities> find(const HostAccess& host, const std::vector<std::string>& names);
+
+  bool empty() const;
+  // Starts the TPM and opens where passphrases come from, as far as they are wanted.
+  Status open(int passphrase_fd);
+  // After open(); refers to this. A passphrase may need so much memory.
+  IdentityFactory factory(std::uint32_t memory_limit_kib) const;
+  std::vector<int> descriptors() const;  // what that needs
+  // The helper needs the TPM no more.
+  void stop_tpm() { session_.reset(); }
+
+ private:
+  struct File {
+    std::string path;
+    UniqueFd fd;
+  };
+  struct TokenName {
+    TokenUri uri;
+    UniqueFd pin_file;  // may be none
+  };
+
+  explicit Identities(const HostAccess& host) : host_(&host) {}
+  Status add(const std::string& name);
+  Status add_token(const std::string& uri);
+  Result<PublicKeyIdentity> read_key(const File& file) const;
+  Result<Secret> read_pin(const TokenName& token, const std::string& label) const;
+
+  const HostAccess* host_;
+  bool tpm_ = false;
+  bool passphrase_ = false;
+  bool recovery_ = false;
+  std::vector<File> key_files_;
+  std::vector<TokenName> tokens_;
+  std::optional<TpmSession> session_;
+  std::optional<PassphraseSource> source_;
+};
+
+}  // namespace ckptseal

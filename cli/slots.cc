@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/slots.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "cli/reading.h"
+#include "policies/pcr.h"
+
+namespace ckptseal {
+namespace {
+
+// What its holder needs, and whether that says anything of the state of the machine which opens it.
+void needs(Json& json, std::string what, bool measured) {
+  json["needs"] = std::move(what);
+  json["measured_state"] = measured;
+}
+
+void describe_tpm2(const proto::SlotReport& slot, Json& json) {
+  json["kind"] = "tpm2";
+  json["recipient"] = hex_of(slot.recipient());
+  json["storage_parent"] = hex_of(slot.storage_parent());
+  const Result<PcrSelection> selection = PcrSelection::of_mask(slot.pcr_mask());
+  const std::string pcrs = selection.ok() ? selection.value().text() : "";
+  json["pcrs"] = pcrs;
+  Json& values = json["pcr_values"] = Json::object();
+  const std::vector<unsigned> indices =
+      selection.ok() ? selection.value().indices() : std::vector<unsigned>();
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    values[std::to_string(indices[i])] = hex_of(slot.pcr_values(static_cast<int>(i)));
+  }
+  needs(json, fmt::format("its TPM with {}", pcrs), true);
+}
+
+void describe_passphrase(const proto::SlotReport& slot, Json& json) {
+  json["kind"] = "passphrase";
+  json["memory_kib"] = slot.memory_kib();
+  json["passes"] = slot.passes();
+  json["lanes"] = slot.lanes();
+  needs(json,
+        fmt::format("the passphrase, and {} of memory",
+                    human_size(std::uint64_t{slot.memory_kib()} * 1024)),
+        false);
+}
+
+// Both numbers were checked where the slot was parsed.
+void describe_public_key(const proto::SlotReport& slot, Json& json) {
+  constexpr const char* algorithms[] = {"", "ecdh-p256", "ecdh-p384", "x25519", "rsa-oaep-sha256"};
+  constexpr const char* sources[] = {"", "certificate", "token", "public_key"};
+  const std::string source = sources[slot.source() % std::size(sources)];
+  json["kind"] = "public_key";
+  json["recipient"] = hex_of(slot.key_id());
+  json["algorithm"] = algorithms[slot.algorithm() % std::size(algorithms)];
+  json["source"] = source;
+  json["certificate"] = slot.certificate().empty() ? Json() : Json(hex_of(slot.certificate()));
+  json["label"] = slot.label();
+  needs(json, source == "token" ? "the token with its private key, and the PIN" : "its private key",
+        false);
+}
+
+void describe_recovery(const proto::SlotReport& slot, Json& json) {
+  const std::string id = hex_of(slot.recovery_id());
+  json["kind"] = "recovery";
+  json["recovery_id"] = id;
+  needs(json, fmt::format("the paper with recovery id {}", id), false);
+}
+
+void describe(const proto::SlotReport& slot, Json& json);
+
+// It says something of the machine's state when it cannot be opened without a share that does.
+void describe_threshold(const proto::SlotReport& slot, Json& json) {
+  json["kind"] = "threshold";
+  json["threshold"] = slot.needed();
+  Json shares = Json::array();
+  std::uint32_t unmeasured = 0;
+  for (int i = 0; i < slot.shares_size(); ++i) {
+    Json share = {{"number", i + 1}};
+    describe(slot.shares(i), share);
+    if (!share.value("measured_state", false)) ++unmeasured;
+    shares.push_back(std::move(share));
+  }
+  const std::size_t count = shares.size();
+  json["shares"] = std::move(shares);
+  needs(json, fmt::format("{} of {} together", slot.needed(), count), unmeasured < slot.needed());
+}
+
+void describe(const proto::SlotReport& slot, Json& json) {
+  if (slot.damaged()) {
+    json["kind"] = "damaged";
+    return;
+  }
+  switch (static_cast<SlotKind>(slot.kind())) {
+    case SlotKind::tpm2:
+      return describe_tpm2(slot, json);
+    case SlotKind::passphrase:
+      return describe_passphrase(slot, json);
+    case SlotKind::public_key:
+      return describe_public_key(slot, json);
+    case SlotKind::recovery:
+      return describe_recovery(slot, json);
+    case SlotKind::threshold:
+      return describe_threshold(slot, json);
+  }
+  json["kind"] = fmt::format("unknown ({})", slot.kind());
+}
+
+// Whose it is, as far as its kind says that.
+std::string whose(const Json& slot) {
+  const auto word = [&](const char* name) { return slot[name].get<std::string>(); };
+  const std::string kind = word("kind");
+  if (kind == "tpm2") return fmt::format(" of host record {}", word("recipient"));
+  if (kind == "public_key") {
+    return fmt::format(" {} ({}, {})", word("recipient"), word("algorithm"), word("label"));
+  }
+  return "";
+}
+
+std::string line_of(const Json& slot, const char* number, std::size_t indent) {
+  std::string line = fmt::format("{:{}}{}: {}{}", "", indent, slot[number].get<int>(),
+                                 slot["kind"].get<std::string>(), whose(slot));
+  if (slot.contains("needs")) {
+    line += fmt::format(", needs {}{}", slot["needs"].get<std::string>(),
+                        slot["measured_state"].get<bool>() ? "" : "; on any machine");
+  }
+  return line + "\n";
+}
+
+}  // namespace
+
+Json describe_slot(const proto::SlotReport& slot, int index) {
+  Json json = {{"index", index}};
+  json["adder"] = slot.adder().empty() ? Json("origin") : Json(hex_of(slot.adder()));
+  describe(slot, json);
+  return json;
+}
+
+std::string slot_lines(const Json& slot) {
+  std::string lines = line_of(slot, "index", 2);
+  if (!slot.contains("shares")) return lines;
+  for (const Json& share : slot["shares"]) lines += line_of(share, "number", 5);
+  return lines;
+}
+
+}  // namespace ckptseal

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A session with the one token that a URI names, and what fails there in words. PKCS #11 2.40.
+#pragma once
+
+#include <p11-kit/pkcs11.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/secret.h"
+#include "keymgr/pkcs11/token_uri.h"
+
+namespace ckptseal {
+
+class Token {
+ public:
+  // Loads and initializes the module, and opens a session that reads.
+  static Result<Token> open(const TokenUri& uri);
+  Token(Token&&) noexcept = default;
+  Token& operator=(Token&&) = delete;
+  ~Token();
+
+  const std::string& label() const { return label_; }
+
+  // As the user, once; `ask` is not called when the token has a keypad or wants no PIN.
+  template <typename Ask>
+  Status log_in(Ask ask) {
+    if (logged_in_ || !wants_login()) return {};
+    CKPTSEAL_TRY(check_pin_state());
+    if (has_keypad()) return log_in_with(nullptr);
+    CKPTSEAL_ASSIGN(const Secret pin, ask(label_));
+    return log_in_with(&pin);
+  }
+
+  // Objects with the attributes of the URI and these.
+  Result<std::vector<CK_OBJECT_HANDLE>> find_named(CK_OBJECT_CLASS kind);
+  Result<std::vector<CK_OBJECT_HANDLE>> find(std::vector<CK_ATTRIBUTE> wanted);
+  // nullopt when the object has no such attribute, or does not show it.
+  Result<std::optional<Bytes>> attribute(CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type);
+  Result<std::optional<CK_ULONG>> number(CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type);
+  // Whether the token can do this at all.
+  Result<bool> has_mechanism(CK_MECHANISM_TYPE mechanism, CK_FLAGS use);
+
+  CK_FUNCTION_LIST& functions() { return *module_; }
+  CK_SESSION_HANDLE session() const { return session_; }
+  // Of a call that answered `code`: what every call can meet, else "WHAT failed".
+  Error error(CK_RV code, std::string_view what) const;
+
+ private:
+  struct Unload {
+    void operator()(CK_FUNCTION_LIST* module) const;
+  };
+  using Module = std::unique_ptr<CK_FUNCTION_LIST, Unload>;
+
+  explicit Token(TokenUri uri) : uri_(std::move(uri)) {}
+  Status load_module();
+  Status find_token();
+  Result<bool> matches(CK_SLOT_ID slot) const;
+  Result<CK_FLAGS> flags() const;
+  bool wants_login() const;
+  bool has_keypad() const;
+  Status check_pin_state() const;
+  Status log_in_with(const Secret* pin);
+  Error wrong_pin(CK_RV code) const;
+
+  TokenUri uri_;
+  Module module_;
+  CK_SLOT_ID slot_ = 0;
+  CK_FLAGS first_flags_ = 0;
+  std::string label_;  // as a label has to be, for messages
+  CK_SESSION_HANDLE session_ = 0;
+  bool logged_in_ = false;
+};
+
+}  // namespace ckptseal

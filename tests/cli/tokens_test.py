@@ -1,0 +1,316 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Keys in PKCS #11 tokens: SoftHSM 2, a token per test, keys made by pkcs11-tool. docs/recipients.md, "Keys in a token"."""
+
+import glob
+import os
+import pathlib
+import re
+import subprocess
+
+import support
+
+SOFTHSM = next(iter(glob.glob("/usr/lib/softhsm/libsofthsm2.so") + glob.glob("/usr/lib/*/softhsm/libsofthsm2.so")))
+PIN = "29384756"
+DEVICE_REMOVED, GENERAL_ERROR, PIN_LOCKED, KEY_FUNCTION_NOT_PERMITTED = 0x32, 0x05, 0xa4, 0x68
+COUNT_LOW, FINAL_TRY, LOCKED = 0x10000, 0x20000, 0x40000
+
+
+class TokenCase(support.CliTest):
+    HOSTS = ("host-a", "host-b")
+
+    def setUp(self):
+        super().setUp()
+        (self.folder / "tokens").mkdir(mode=0o700)
+        settings = self.write("softhsm2.conf", f"directories.tokendir = {self.folder}/tokens\nlog.level = ERROR\n".encode())
+        self.environment = {"SOFTHSM2_CONF": str(settings)}
+        self.make_token("archive")
+
+    def tool(self, *command):
+        return subprocess.run(list(map(str, command)), env=dict(os.environ, **self.environment), check=True, timeout=60,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout.decode()
+
+    def make_token(self, label):
+        """Returns the serial numbers of all."""
+        self.tool("softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", "12345678", "--pin", PIN)
+        return re.findall(r"Serial number: *(\w+)", self.tool("softhsm2-util", "--show-slots"))
+
+    def pkcs11_tool(self, *command, token="archive"):
+        return self.tool("pkcs11-tool", "--module", SOFTHSM, "--token-label", token, "--login", "--pin", PIN, *command)
+
+    def make_key(self, label="backup", kind="EC:prime256v1", number="01", usage="--usage-derive"):
+        self.pkcs11_tool("--keypairgen", "--key-type", kind, usage, "--label", label, "--id", number)
+
+    def uri(self, path="token=archive;object=backup", module=SOFTHSM, more=""):
+        return f"pkcs11:{path}?module-path={module}{more}"
+
+    def ckpt_seal(self, *arguments, host=None, **options):
+        environment = dict(self.environment, **options.pop("more_environment", {}))
+        return (host or self.a).run(*arguments, more_environment=environment, **options)
+
+    def seal(self, *recipients, name="k.cks", more=(), **options):
+        to = [word for recipient in recipients for word in ("--to", recipient)]
+        return self.ckpt_seal("seal", "--force", "-o", self.folder / name, *to, *more, self.write("plain", b"some content"), **options)
+
+    def open(self, *identities, name="k.cks", pin=PIN, more=(), **options):
+        words = [word for identity in identities for word in ("--identity", identity)]
+        return self.ckpt_seal("open", "-o", "-", *words, "--passphrase-fd", "0", *more, self.folder / name, host=self.b,
+                              input=f"{pin}\n".encode(), **options)
+
+    def opens(self, *identities, **options):
+        self.assertEqual(self.succeeds(self.open(*identities, **options)).stdout, b"some content")
+
+
+class Tokens(TokenCase):
+    def test_each_curve_and_the_key_of_another(self):
+        for number, curve, algorithm in (("01", "prime256v1", "ecdh-p256"), ("02", "secp384r1", "ecdh-p384")):
+            with self.subTest(curve):
+                self.make_key(curve, f"EC:{curve}", number)
+                uri = self.uri(f"token=archive;object={curve}")
+                self.succeeds(self.seal(uri))
+                self.opens(uri)
+                self.opens(self.uri(f"token=archive;id=%{number}"))
+                slot = self.json(self.a.run("--json", "inspect", self.folder / "k.cks"))["slots"][0]
+                self.assertEqual((slot["kind"], slot["algorithm"], slot["source"], slot["label"]),
+                                 ("public_key", algorithm, "token", curve))
+        self.refused(self.open(self.uri("token=archive;object=prime256v1")), 9)
+        self.refused(self.open(), 9)
+
+    def test_the_key_stays_in_the_token(self):
+        """What pkcs11-tool reads of it, and whether another program gets the shared secret of another point."""
+        self.make_key()
+        said = self.pkcs11_tool("--list-objects", "--type", "privkey")
+        self.assertIn("never extractable", said)
+        self.assertIn("sensitive", said)
+
+    def test_each_byte_of_a_slot_flipped(self):
+        self.make_key()
+        self.succeeds(self.seal(self.uri()))
+        content = (self.folder / "k.cks").read_bytes()
+        at = content.index(b"backup")
+        # The label, the length of the point, the point, the encrypted data key, its tag.
+        for offset in (*range(0, 8), *range(8, 73, 9), *range(73, 121, 5)):
+            self.alter(self.folder / "k.cks", content, at + offset)
+            self.refused(self.open(self.uri()), 5)
+
+    def test_a_pin_file(self):
+        self.make_key()
+        self.succeeds(self.seal(self.uri()))
+        for content in (f"{PIN}\n", PIN, f"{PIN}\r\nmore\n"):
+            pin = self.write("pin", content.encode())
+            done = self.ckpt_seal("open", "-o", "-", "--identity", self.uri(more=f"&pin-source=file:{pin}"), self.folder / "k.cks",
+                                  host=self.b, start_new_session=True)
+            self.assertEqual(self.succeeds(done).stdout, b"some content")
+        for content, code, word in ((b"wrong\n", 3, "is wrong"), (b"\n", 5, "first line"), (b"", 5, "empty")):
+            pin = self.write("pin", content)
+            self.refused(self.open(self.uri(more=f"&pin-source={pin}")), code, word)
+        self.refused(self.open(self.uri(more=f"&pin-source={self.folder}/missing")), 1, "missing")
+
+    def test_a_certificate_in_the_token(self):
+        import keys_test
+        key = keys_test.KEYS["ecdh-p256"]()
+        for days, code in ((30, 0), (-1, 4)):
+            label = f"c{days}"
+            der = keys_test.certificate(key, days=days).public_bytes(keys_test.serialization.Encoding.DER)
+            self.pkcs11_tool("--write-object", self.write("c.der", der), "--type", "cert", "--label", label, "--id", "07")
+            done = self.seal(self.uri(f"token=archive;object={label}"))
+            if code:
+                self.refused(done, code, "expired")
+            else:
+                self.succeeds(done)
+                self.opens(self.write("k.pem", keys_test.key_file(key)), pin="")
+
+    def test_rewrap_adds_and_removes(self):
+        self.make_key()
+        self.succeeds(self.seal("self"))
+        path = self.folder / "k.cks"
+        self.succeeds(self.ckpt_seal("rewrap", path, "--add", self.uri()))
+        self.assertIn(b"nothing to change", self.succeeds(self.ckpt_seal("rewrap", path, "--add", self.uri())).stdout)
+        self.opens(self.uri())
+        self.succeeds(self.ckpt_seal("rewrap", path, "--remove", self.uri()))
+        self.refused(self.open(self.uri()), 9)
+        self.refused(self.ckpt_seal("rewrap", path, "--remove", self.uri()), 2, "no slot")
+
+    def test_a_token_changes_the_recipients(self):
+        self.make_key()
+        self.succeeds(self.seal(self.uri()))
+        self.succeeds(self.ckpt_seal("rewrap", self.folder / "k.cks", "--add", "self", "--remove", self.uri(), "--identity",
+                                     self.uri(), "--passphrase-fd", "0", input=f"{PIN}\n".encode()))
+        self.assertEqual(self.succeeds(self.a.run("open", "-o", "-", self.folder / "k.cks")).stdout, b"some content")
+
+    def test_two_tokens_of_one_threshold(self):
+        self.make_key()
+        self.make_token("second")
+        self.pkcs11_tool("--keypairgen", "--key-type", "EC:prime256v1", "--usage-derive", "--label", "other", token="second")
+        other = self.uri("token=second;object=other")
+        self.succeeds(self.seal(self.uri(), other, self.b.record(), more=("--threshold", "2")))
+        self.opens(self.uri(), other, pin=f"{PIN}\n{PIN}")
+        self.opens("tpm", other)
+        self.refused(self.open(other), 9, "2 of 3")
+        self.refused(self.open(self.uri(), other, pin=f"{PIN}\nwrong"), 3, "is wrong")
+
+
+class TokenTrouble(TokenCase):
+    def test_uris(self):
+        self.succeeds(self.seal("self"))
+        for uri, word in (("pkcs11:token=archive;object=backup", "module-path"),
+                          ("pkcs11:token=archive?module-path=libsofthsm2.so", "module-path"),
+                          ("pkcs11:token=archive?module-name=../x", "module-path"),
+                          (self.uri(more="&pin-value=1234"), "PIN"),
+                          (self.uri(more="&pin-source=|cat"), "pin-source"),
+                          ("pkcs11:token=%zz", "RFC 7512"),
+                          ("pkcs11:nonsense", "RFC 7512"),
+                          (self.uri("token=archive;colour=red"), "attribute")):
+            with self.subTest(uri):
+                for done in (self.seal(uri), self.open(uri)):
+                    self.refused(done, 2, word)
+                    self.assertNotIn(b"1234", done.stderr)
+
+    def test_modules_that_are_none(self):
+        text = self.write("text.so", b"no library")
+        for module in (self.folder / "missing.so", text, "/usr/lib/x86_64-linux-gnu/libc.so.6"):
+            with self.subTest(module):
+                self.refused(self.seal(self.uri(module=module)), 8, "module")
+
+    def test_what_fits_none_or_several(self):
+        self.make_key()
+        self.make_key("second", number="02")
+        self.make_key("twin", number="03")
+        self.make_key("twin", number="04")
+        for path, code, word in (("token=other;object=backup", 8, "put it in"), ("token=archive;object=other", 2, "There is no"),
+                                 ("token=archive", 2, "several keys"), ("token=archive;object=twin", 2, "several keys")):
+            with self.subTest(path):
+                self.refused(self.seal(self.uri(path)), code, word)
+        self.succeeds(self.seal(self.uri("token=archive;object=twin;id=%03;type=private")))
+        self.opens(self.uri("token=archive;object=twin;id=%03"))
+        self.refused(self.open(self.uri("token=archive;object=twin;id=%04")), 9)
+
+    def test_two_tokens_with_one_label(self):
+        self.make_key()
+        self.succeeds(self.seal(self.uri()))
+        serials = self.make_token("archive")
+        self.refused(self.open(self.uri()), 2, "2 tokens", "serial=")
+        opened = [self.open(self.uri(f"token=archive;serial={serial};object=backup")).returncode for serial in serials]
+        self.assertEqual(sorted(opened), [0, 2])
+
+    def test_pins(self):
+        self.make_key()
+        self.succeeds(self.seal(self.uri()))
+        self.refused(self.open(self.uri(), pin="1"), 3, "is wrong", "tries")
+        self.refused(self.open(self.uri(), pin="123456789"), 3, "is wrong")
+        self.refused(self.open(self.uri(), pin="x" * 1000), 3, "is wrong")
+        self.refused(self.open(self.uri(), pin=""), 2, "empty")
+        done = self.ckpt_seal("open", "-o", "-", "--identity", self.uri(), self.folder / "k.cks", host=self.b, start_new_session=True)
+        self.refused(done, 1, "no terminal", "pin-source")
+        self.opens(self.uri())
+
+    def test_a_pin_is_not_asked_for_in_vain(self):
+        self.make_key()
+        self.succeeds(self.seal(self.b.record()))
+        self.refused(self.open(self.uri(), pin="wrong"), 9)
+        self.opens("tpm", self.uri(), pin="wrong")
+
+    def test_keys_that_cannot(self):
+        self.make_key("signs", usage="--usage-sign")
+        self.succeeds(self.seal(self.uri("token=archive;object=signs")))
+        self.refused(self.open(self.uri("token=archive;object=signs")), 1, "CKA_DERIVE")
+        self.make_key("other", "EC:secp521r1", "05")
+        self.refused(self.seal(self.uri("token=archive;object=other")), 1, "P-256")
+        self.make_key("numbers", "rsa:2048", "06", "--usage-decrypt")
+        self.refused(self.seal(self.uri("token=archive;object=numbers")), 1, "OAEP", "P-256")
+
+    def test_a_token_without_the_private_key(self):
+        self.make_key()
+        self.succeeds(self.seal(self.uri()))
+        self.pkcs11_tool("--delete-object", "--type", "privkey", "--label", "backup")
+        self.refused(self.open(self.uri()), 1, "no private one")
+
+    def test_help_for_a_slip(self):
+        self.succeeds(self.seal("self"))
+        self.refused(self.open("pkcs11"), 2, "pkcs11: URI")
+
+
+class TokenCalls(TokenCase):
+    """What tokens answer that SoftHSM never does: tests/pkcs11/failing_module.cc stands before it."""
+
+    MODULE = "failing_pkcs11_module.so"
+
+    def setUp(self):
+        super().setUp()
+        self.environment["CKPT_TEST_PKCS11_MODULE"] = SOFTHSM
+        self.make_key()
+        self.through = self.uri(module=pathlib.Path(support.PROGRAMS).resolve() / self.MODULE)
+
+    def with_failure(self, action, **how):
+        more = {f"CKPT_TEST_PKCS11_{name.upper()}": str(value) for name, value in how.items()}
+        return action(self.through, more_environment=more)
+
+    def calls_of(self, action):
+        log = self.folder / "calls"
+        log.unlink(missing_ok=True)
+        self.succeeds(self.with_failure(action, log=log))
+        return log.read_text().split()
+
+    def check_each_call(self, action, code, expected):
+        calls = self.calls_of(action)
+        self.assertGreater(len(calls), 8)
+        for nth, name in enumerate(calls, 1):
+            for how in ("nth", "from"):
+                with self.subTest(call=nth, name=name, how=how):
+                    done = self.with_failure(action, rv=code, **{how: nth})
+                    if name in ("C_CloseSession", "C_Finalize"):  # all is done by then
+                        self.succeeds(done)
+                    else:
+                        self.refused(done, 8 if name == "C_Initialize" else expected)
+                        self.assertNotIn(b"some content", done.stdout)
+        return calls
+
+    def test_each_call_of_an_open(self):
+        self.succeeds(self.seal(self.uri()))
+        for code, expected in ((DEVICE_REMOVED, 8), (GENERAL_ERROR, 1)):
+            calls = self.check_each_call(self.open, code, expected)
+            for name in ("C_Initialize", "C_Login", "C_DeriveKey", "C_DestroyObject", "C_Finalize"):
+                self.assertIn(name, calls)
+            # It is tried once, and everything is closed before content flows.
+            self.assertEqual((calls.count("C_Login"), calls[-1]), (1, "C_Finalize"))
+
+    def test_each_call_of_a_seal(self):
+        for code, expected in ((DEVICE_REMOVED, 8), (GENERAL_ERROR, 1)):
+            self.check_each_call(lambda uri, **options: self.seal(uri, name="new.cks", **options), code, expected)
+
+    def test_a_seal_that_fails_leaves_nothing(self):
+        done = self.with_failure(lambda uri, **options: self.seal(uri, name="none.cks", **options), call="C_OpenSession", rv=DEVICE_REMOVED)
+        self.refused(done, 8)
+        self.assertEqual(sorted(path.name for path in self.folder.glob("*.cks*")), [])
+
+    def test_tries_left_and_locks(self):
+        self.succeeds(self.seal(self.uri()))
+
+        def wrong(uri, **options):
+            return self.open(uri, pin="wrong", **options)
+        self.refused(self.with_failure(wrong, flags=COUNT_LOW), 3, "few tries")
+        self.refused(self.with_failure(wrong, flags=FINAL_TRY), 3, "one more")
+        self.refused(self.with_failure(wrong, call="C_Login", rv=PIN_LOCKED), 7, "locked")
+        # It locks with this try, and says so only afterwards.
+        log = self.folder / "calls"
+        self.refused(self.with_failure(wrong, flags=LOCKED, log=log), 7, "locked")
+        self.assertNotIn("C_Login", log.read_text())  # a locked token is left alone
+
+    def test_a_token_that_cannot_agree(self):
+        self.succeeds(self.seal(self.uri()))
+        self.refused(self.with_failure(self.open, call="C_GetMechanismInfo", rv=0x70), 1, "CKM_ECDH1_DERIVE")
+        self.refused(self.with_failure(self.seal, call="C_GetMechanismInfo", rv=0x70), 1, "CKM_ECDH1_DERIVE")
+        self.refused(self.with_failure(self.open, call="C_DeriveKey", rv=KEY_FUNCTION_NOT_PERMITTED), 1, "CKA_DERIVE")
+
+    def test_a_damaged_slot_is_not_the_token(self):
+        """A point that the token refuses is refused before it is asked."""
+        self.succeeds(self.seal(self.uri()))
+        content = (self.folder / "k.cks").read_bytes()
+        self.alter(self.folder / "k.cks", content, content.index(b"backup") + len(b"backup") + 2 + 10)
+        log = self.folder / "calls"
+        self.refused(self.with_failure(self.open, log=log), 5)
+        self.assertNotIn("C_DeriveKey", log.read_text())
+
+
+if __name__ == "__main__":
+    support.main()
