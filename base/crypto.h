@@ -79,6 +79,7 @@ bool equal_constant_time(ByteView a, ByteView b);
 struct EcPoint {  // on P-256, big-endian
   ByteArray<32> x{};
   ByteArray<32> y{};
+  bool operator==(const EcPoint&) const = default;
 };
 using EcdsaSignature = ByteArray<64>;  // r || s, big-endian
 

@@ -75,6 +75,17 @@ void check_tpm(const HostAccess& host, Findings& out) {
   out.push_back(check_pcrs(host, tpm.value()));
 }
 
+// As with a TPM, a signature proves that it is the one of this host.
+Finding check_token(const HostAccess& host) {
+  const Result<EcdsaSignature> signature = host.sign(Sha256::of(as_bytes("doctor")));
+  if (!signature.ok()) return problem("token", signature.error().message);
+  return hint("token", host.record().record().software
+                           ? "The token answers and is the one of this host; it measures nothing, "
+                             "and does not say that it is a device."
+                           : "The token answers and is the one of this host; it measures nothing, "
+                             "so what is sealed for this host opens in any state of it.");
+}
+
 Finding check_journal(const Globals& globals) {
   const Status checked = Journal::check(globals.state);
   if (checked.ok()) return good("journal", "Dumps and restores can be told of in the journal.");
@@ -92,7 +103,11 @@ Findings examine_host(const Globals& globals) {
   }
   Findings out = {check_state_folder(host.value()), check_journal(globals),
                   check_record(host.value())};
-  check_tpm(host.value(), out);
+  if (host.value().has_token()) {
+    out.push_back(check_token(host.value()));
+  } else {
+    check_tpm(host.value(), out);
+  }
   return out;
 }
 

@@ -11,6 +11,8 @@
 #include <ctime>
 
 #include "base/step.h"
+#include "cli/token_signer.h"
+#include "keymgr/pkcs11/pin_file.h"
 #include "keymgr/tpm2/slot.h"
 
 namespace ckptseal {
@@ -68,6 +70,13 @@ class HostTpmIdentity : public Identity {
 
 }  // namespace
 
+Result<PublicKey> storage_key_of(const HostRecord& record) {
+  const EcPoint& point = record.token->storage_key;
+  return PublicKey::from_point(KeyAlgorithm::ecdh_p256,
+                               ByteWriter().u8(0x04).bytes(point.x).bytes(point.y).view(),
+                               fmt::format("The storage key of {}", record.name));
+}
+
 Seconds now_seconds() { return static_cast<Seconds>(std::time(nullptr)); }
 
 Result<HostAccess> HostAccess::open(const Globals& globals) {
@@ -78,6 +87,16 @@ Result<HostAccess> HostAccess::open(const Globals& globals) {
   if (!checked.ok()) {
     if (checked.error().cause == ENOENT) return host;
     return checked.error();
+  }
+  CKPTSEAL_ASSIGN(host.token_, host.state_.token());
+  if (host.token_) {
+    // Provisioning may have been cut short.
+    CKPTSEAL_ASSIGN(const auto there, host.state_.record());
+    if (!there) host.token_.reset();
+  }
+  if (host.token_) {
+    CKPTSEAL_ASSIGN(host.record_, verify_own_record(host.state_));
+    return host;
   }
   CKPTSEAL_ASSIGN(host.keys_, host.state_.keys());
   if (!host.keys_) return host;
@@ -110,6 +129,9 @@ TrustStore HostAccess::trust_store() const {
 
 Result<TpmSession> HostAccess::start_tpm() const {
   CKPTSEAL_TRY(require_provisioned());
+  if (has_token()) {
+    return Error{Code::usage, "This host has a token and no TPM; leave --tpm out.", 0};
+  }
   return TpmSession::start(state_, tpm_name_);
 }
 
@@ -119,10 +141,28 @@ Result<EsysTpm> HostAccess::connect(const TpmSession& session) const {
 }
 
 Result<EcdsaSignature> HostAccess::sign(const Digest& digest) const {
+  if (has_token()) return sign_with_token(digest);
   CKPTSEAL_ASSIGN(const TpmSession session, start_tpm());
   CKPTSEAL_ASSIGN(EsysTpm tpm, connect(session));
   reached("dump: the TPM is reached");
   return tpm.sign(digest);
+}
+
+// Held against the record: a token that was exchanged would sign what nobody can open.
+Result<EcdsaSignature> HostAccess::sign_with_token(const Digest& digest) const {
+  CKPTSEAL_ASSIGN(const EcdsaSignature signature, sign_by_token(*token_, digest, tpm_timeout_));
+  const EcPoint& key = record_->record().token->signing_keys.front();
+  if (verify_p256(key, digest, signature)) return signature;
+  return Error{Code::failed,
+               "The token signed with another key than that of this host's record; run 'ckpt-seal "
+               "provision' with the right one.",
+               0};
+}
+
+Result<std::unique_ptr<Identity>> HostAccess::token_identity() const {
+  CKPTSEAL_ASSIGN(const TokenUri uri, TokenUri::parse(token_->uri));
+  CKPTSEAL_ASSIGN(PublicKey key, storage_key_of(record_->record()));
+  return ckptseal::token_identity(uri, std::move(key), storage_key_id(token_->id), pin_of(uri));
 }
 
 std::unique_ptr<Identity> HostAccess::tpm_identity(const std::string& tcti) const {

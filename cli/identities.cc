@@ -6,29 +6,13 @@
 #include <fmt/format.h>
 
 #include "keymgr/passphrase/passphrase.h"
+#include "keymgr/pkcs11/pin_file.h"
 #include "keymgr/pkcs11/token_key.h"
 #include "keymgr/public_key/private_key.h"
 #include "keymgr/recovery/recovery.h"
 #include "keymgr/threshold/threshold.h"
 
 namespace ckptseal {
-namespace {
-
-// In the helper. A file that has no end is not read to it.
-Result<Secret> read_secret_file(int fd, std::size_t largest, const std::string& what) {
-  CKPTSEAL_ASSIGN(Secret content, Secret::make(largest + 1));
-  CKPTSEAL_ASSIGN(const std::size_t size, pread_full(fd, content.mutable_view(), 0));
-  if (size == 0 || size > largest) {
-    return Error{
-        Code::integrity,
-        fmt::format("{} is empty or far too long for what it should be; name another.", what), 0};
-  }
-  content.shrink(size);
-  return content;
-}
-
-}  // namespace
-
 Result<Identities> Identities::find(const HostAccess& host, const std::vector<std::string>& names) {
   Identities out(host);
   for (const std::string& name : names) CKPTSEAL_TRY(out.add(name));
@@ -37,8 +21,8 @@ Result<Identities> Identities::find(const HostAccess& host, const std::vector<st
 
 // A word that is none of the known is a slip, and no file in the current folder.
 Status Identities::add(const std::string& name) {
-  if (name == "tpm") {
-    tpm_ = true;
+  if (name == "tpm" || name == "self") {
+    host_key_ = true;
   } else if (name == "passphrase") {
     passphrase_ = true;
   } else if (name == "recovery") {
@@ -48,7 +32,7 @@ Status Identities::add(const std::string& name) {
   } else if (name.find_first_of("/.") == std::string::npos) {
     return Error{
         Code::usage,
-        fmt::format("--identity takes tpm, passphrase, recovery, a pkcs11: URI or the path "
+        fmt::format("--identity takes self, tpm, passphrase, recovery, a pkcs11: URI or the path "
                     "of a key file, not {}; see --help.",
                     name),
         0};
@@ -71,15 +55,18 @@ Status Identities::add_token(const std::string& uri) {
 }
 
 bool Identities::empty() const {
-  return !tpm_ && !passphrase_ && !recovery_ && key_files_.empty() && tokens_.empty();
+  return !host_key_ && !passphrase_ && !recovery_ && key_files_.empty() && tokens_.empty();
 }
 
 // Whether a key file wants a password, and a token a PIN, is known in the helper alone: unless
 // something is wanted for certain it is no failure that there is nowhere to ask.
 Status Identities::open(int passphrase_fd) {
-  if (tpm_) {
-    CKPTSEAL_ASSIGN(TpmSession session, host_->start_tpm());
-    session_.emplace(std::move(session));
+  if (host_key_) {
+    CKPTSEAL_TRY(host_->require_provisioned());
+    if (!host_->has_token()) {
+      CKPTSEAL_ASSIGN(TpmSession session, host_->start_tpm());
+      session_.emplace(std::move(session));
+    }
   }
   const bool certain = passphrase_ || recovery_ || passphrase_fd >= 0;
   if (!passphrase_ && !recovery_ && key_files_.empty() && tokens_.empty()) return {};
@@ -100,10 +87,14 @@ std::vector<int> Identities::descriptors() const {
 IdentityFactory Identities::factory(std::uint32_t memory_limit_kib) const {
   return [this, memory_limit_kib]() -> Result<std::vector<std::unique_ptr<Identity>>> {
     std::vector<std::unique_ptr<Identity>> out;
-    if (tpm_) out.push_back(host_->tpm_identity(session_->tcti()));
+    if (host_key_ && session_) out.push_back(host_->tpm_identity(session_->tcti()));
+    if (host_key_ && !session_) {
+      CKPTSEAL_ASSIGN(auto identity, host_->token_identity());
+      out.push_back(std::move(identity));
+    }
     for (const TokenName& token : tokens_) {
       out.push_back(token_identity(
-          token.uri, [this, &token](const std::string& label) { return read_pin(token, label); }));
+          token.uri, [this, &token](const std::string& label) { return ask_pin(token, label); }));
     }
     for (const File& file : key_files_) {
       CKPTSEAL_ASSIGN(PublicKeyIdentity identity, read_key(file));
@@ -130,7 +121,14 @@ IdentityFactory Identities::factory(std::uint32_t memory_limit_kib) const {
 Result<PublicKeyIdentity> Identities::read_key(const File& file) const {
   constexpr std::size_t largest_key_file = 1 << 16;
   const std::string what = fmt::format("The key file {}", file.path);
-  CKPTSEAL_ASSIGN(const Secret content, read_secret_file(file.fd.get(), largest_key_file, what));
+  CKPTSEAL_ASSIGN(Secret content, Secret::make(largest_key_file));
+  CKPTSEAL_ASSIGN(const std::size_t size, pread_full(file.fd.get(), content.mutable_view(), 0));
+  if (size == 0 || size == largest_key_file) {
+    return Error{Code::integrity,
+                 fmt::format("{} is empty or far too long for a private key; name another.", what),
+                 0};
+  }
+  content.shrink(size);
   CKPTSEAL_ASSIGN(const bool encrypted, needs_password(content, what));
   if (!encrypted) return read_private_key(content, nullptr, what);
   if (!source_) {
@@ -145,20 +143,9 @@ Result<PublicKeyIdentity> Identities::read_key(const File& file) const {
   return read_private_key(content, &password, what);
 }
 
-// In the helper. As with passphrases, the line end is no part of it.
-Result<Secret> Identities::read_pin(const TokenName& token, const std::string& label) const {
-  constexpr std::size_t largest_pin_file = 1024;
-  if (token.pin_file.valid()) {
-    const std::string what = fmt::format("The PIN file {}", token.uri.pin_file());
-    CKPTSEAL_ASSIGN(Secret pin, read_secret_file(token.pin_file.get(), largest_pin_file, what));
-    const std::string_view text = as_text(pin.view());
-    const std::size_t end = text.find_first_of("\r\n");
-    if (end == 0)
-      return Error{Code::integrity,
-                   fmt::format("{} has no PIN in its first line; name another.", what), 0};
-    if (end != std::string_view::npos) pin.shrink(end);
-    return pin;
-  }
+// In the helper.
+Result<Secret> Identities::ask_pin(const TokenName& token, const std::string& label) const {
+  if (token.pin_file.valid()) return read_pin(token.pin_file.get(), token.uri.pin_file());
   if (source_) return source_->read(fmt::format("PIN of the token \"{}\"", label), false);
   return Error{
       Code::failed,

@@ -17,7 +17,8 @@ namespace ckptseal {
 
 class Identities {
  public:
-  // Finds those of these names: tpm, passphrase, recovery, a pkcs11: URI, the path of a key file.
+  // Finds those of these names: self or tpm (this host's TPM or token), passphrase, recovery, a
+  // pkcs11: URI, the path of a key file.
   static Result<Identities> find(const HostAccess& host, const std::vector<std::string>& names);
 
   bool empty() const;
@@ -43,10 +44,10 @@ class Identities {
   Status add(const std::string& name);
   Status add_token(const std::string& uri);
   Result<PublicKeyIdentity> read_key(const File& file) const;
-  Result<Secret> read_pin(const TokenName& token, const std::string& label) const;
+  Result<Secret> ask_pin(const TokenName& token, const std::string& label) const;
 
   const HostAccess* host_;
-  bool tpm_ = false;
+  bool host_key_ = false;
   bool passphrase_ = false;
   bool recovery_ = false;
   std::vector<File> key_files_;

@@ -39,8 +39,8 @@ void add_reading_options(const Verb& verb, ReadingOptions& options, bool opens) 
 void add_key_options(const Verb& verb, ReadingOptions& options, bool opens) {
   verb.option(
           "--identity", options.identities,
-          "What opens it: tpm (this host's, the default), passphrase, recovery, a pkcs11: URI, or "
-          "the path of a key file (PKCS#8)")
+          "What opens it: self (this host's TPM or token, the default), passphrase, recovery, a "
+          "pkcs11: URI, or the path of a key file (PKCS#8)")
       .value_name("WHO");
   verb.option("--passphrase-fd", options.passphrase_fd,
               "Read passphrase, password, PIN or recovery key from this descriptor instead of "
@@ -143,7 +143,7 @@ Status Reading::add_trust(const ReadingOptions& options) {
 
 Status Reading::add_identities(const ReadingOptions& options, Key key) {
   std::vector<std::string> names = options.identities;
-  if (names.empty() && key == Key::host_by_default && host_->provisioned()) names = {"tpm"};
+  if (names.empty() && key == Key::host_by_default && host_->provisioned()) names = {"self"};
   CKPTSEAL_ASSIGN(Identities identities, Identities::find(*host_, names));
   if (key == Key::none || identities.empty()) return {};
   CKPTSEAL_TRY(identities.open(options.passphrase_fd));

@@ -161,6 +161,11 @@ Result<bool> Recipients::add_key_file(const std::string& path) {
 void Recipients::warn(Console& console, bool recovery) const {
   for (const SignedHostRecord& signed_record : records_) {
     const HostRecord& record = signed_record.record();
+    if (record.token) {
+      console.warn(fmt::format("{} has a token and no TPM: the file opens in any state of it.",
+                               record.name));
+      continue;
+    }
     if (record.software) {
       console.warn(
           fmt::format("the TPM of {} is a software one: it protects nothing against root of "
@@ -191,6 +196,12 @@ RecipientFactory Recipients::factory(int recovery_fd) const {
     std::vector<std::unique_ptr<Recipient>> out;
     for (const SignedHostRecord& signed_record : records_) {
       const HostRecord& record = signed_record.record();
+      if (record.token) {
+        CKPTSEAL_ASSIGN(PublicKey key, storage_key_of(record));
+        out.push_back(std::make_unique<PublicKeyRecipient>(
+            std::move(key), RecipientName{KeySource::token, {}, record.name}));
+        continue;
+      }
       out.push_back(std::make_unique<Tpm2Recipient>(
           record.storage_parent.public_area, record.policy_anchor, signed_record.fingerprint()));
     }
@@ -286,6 +297,10 @@ Result<SlotRemoval> slots_named(const HostAccess& host, const std::string& name)
   }
   if (name == "self") CKPTSEAL_TRY(host.require_provisioned());
   CKPTSEAL_ASSIGN(const SignedHostRecord record, host.trust_store().find_recipient(name));
+  if (record.record().token) {
+    CKPTSEAL_ASSIGN(const PublicKey key, storage_key_of(record.record()));
+    return slots_of(name, key.id());
+  }
   return slots_of(name, record.fingerprint());
 }
 

@@ -9,35 +9,51 @@
 namespace ckptseal {
 namespace {
 
-Json describe_record(const SignedHostRecord& signed_record) {
+Result<Json> describe_record(const SignedHostRecord& signed_record) {
   const HostRecord& record = signed_record.record();
-  Json labels = Json::object();
-  for (const auto& [key, value] : record.labels) labels[key] = value;
-  return {{"name", record.name},
-          {"fingerprint", to_hex(signed_record.fingerprint())},
-          {"created", utc_time(record.created)},
-          {"expires", record.expires == 0 ? Json() : Json(utc_time(record.expires))},
-          {"storage_parent", to_hex(record.storage_parent.public_area.name())},
-          {"attestation_key", to_hex(record.attestation_key.name())},
-          {"pcrs", record.policy_anchor.selection.text()},
-          {"pcr_digest", to_hex(record.policy_anchor.digest())},
-          {"labels", labels},
-          {"manufacturer", record.manufacturer},
-          {"software_tpm", record.software}};
+  Json json = {{"name", record.name},
+               {"fingerprint", to_hex(signed_record.fingerprint())},
+               {"created", utc_time(record.created)},
+               {"expires", record.expires == 0 ? Json() : Json(utc_time(record.expires))}};
+  if (record.token) {
+    CKPTSEAL_ASSIGN(const PublicKey key, storage_key_of(record));
+    json["storage_key"] = to_hex(key.id());
+  } else {
+    json["storage_parent"] = to_hex(record.storage_parent.public_area.name());
+    json["attestation_key"] = to_hex(record.attestation_key.name());
+    json["pcrs"] = record.policy_anchor.selection.text();
+    json["pcr_digest"] = to_hex(record.policy_anchor.digest());
+  }
+  json["labels"] = Json::object();
+  for (const auto& [key, value] : record.labels) json["labels"][key] = value;
+  json["manufacturer"] = record.manufacturer;
+  json[record.token ? "software_token" : "software_tpm"] = record.software;
+  return json;
 }
 
 std::string text_of(const Json& record) {
   const auto field = [&](const char* key) {
     return record[key].is_string() ? record[key].get<std::string>() : std::string("never");
   };
-  return fmt::format(
-      "Name:            {}\nFingerprint:     {}\nCreated:         {}\nExpires:         {}\n"
-      "Storage parent:  {}\nAttestation key: {}\nPolicy:          {}, digest {}\nTPM:             "
-      "{}{}\n",
-      field("name"), field("fingerprint"), field("created"), field("expires"),
-      field("storage_parent"), field("attestation_key"), field("pcrs"), field("pcr_digest"),
-      field("manufacturer"),
-      record["software_tpm"].get<bool>() ? ", software: protects nothing against root" : "");
+  const std::string head = fmt::format(
+      "Name:            {}\nFingerprint:     {}\nCreated:         {}\nExpires:         {}\n",
+      field("name"), field("fingerprint"), field("created"), field("expires"));
+  if (record.contains("storage_key")) {
+    return head + fmt::format(
+                      "Storage key:     {}\nPolicy:          none: a token measures nothing\n"
+                      "Token:           {}{}\n",
+                      field("storage_key"), field("manufacturer"),
+                      record["software_token"].get<bool>()
+                          ? ", not said to be a device: may protect nothing against root"
+                          : "");
+  }
+  return head +
+         fmt::format(
+             "Storage parent:  {}\nAttestation key: {}\nPolicy:          {}, digest {}\n"
+             "TPM:             {}{}\n",
+             field("storage_parent"), field("attestation_key"), field("pcrs"), field("pcr_digest"),
+             field("manufacturer"),
+             record["software_tpm"].get<bool>() ? ", software: protects nothing against root" : "");
 }
 
 Result<SignedHostRecord> record_of(const Globals& globals, const std::string& name) {
@@ -49,7 +65,7 @@ Result<SignedHostRecord> record_of(const Globals& globals, const std::string& na
 Result<Outcome> show(const Globals& globals, const std::string& name) {
   CKPTSEAL_ASSIGN(const SignedHostRecord record, record_of(globals, name));
   Outcome outcome;
-  outcome.json["record"] = describe_record(record);
+  CKPTSEAL_ASSIGN(outcome.json["record"], describe_record(record));
   outcome.text = text_of(outcome.json["record"]);
   return outcome;
 }
@@ -61,8 +77,9 @@ struct ExportOptions {
 
 Result<Outcome> export_record(const Globals& globals, const ExportOptions& options) {
   CKPTSEAL_ASSIGN(const SignedHostRecord record, record_of(globals, "self"));
+  CKPTSEAL_ASSIGN(Json described, describe_record(record));
   Outcome outcome;
-  outcome.json = {{"record", describe_record(record)}, {"output", options.output}};
+  outcome.json = {{"record", std::move(described)}, {"output", options.output}};
   if (options.output == "-") {
     outcome.json["pem"] = record.pem();
     outcome.text = record.pem();
@@ -121,6 +138,7 @@ Result<Outcome> trust(const Globals& globals, const TrustOptions& options) {
   CKPTSEAL_TRY(host.require_provisioned());
   CKPTSEAL_ASSIGN(const SignedHostRecord record,
                   read_host_record_file(options.file, now_seconds()));
+  CKPTSEAL_ASSIGN(Json described, describe_record(record));
   TrustRequest request;
   request.roles = roles_of(options);
   CKPTSEAL_ASSIGN(request.pinned, pinned_fingerprint(options));
@@ -129,7 +147,7 @@ Result<Outcome> trust(const Globals& globals, const TrustOptions& options) {
   TrustStore store = host.trust_store();
   CKPTSEAL_ASSIGN(const TrustChange change, store.add(record, request));
   Outcome outcome;
-  outcome.json = {{"record", describe_record(record)},
+  outcome.json = {{"record", std::move(described)},
                   {"roles", options.roles},
                   {"dry_run", options.dry_run},
                   {"written", change.written},

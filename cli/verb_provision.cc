@@ -11,11 +11,13 @@
 #include "cli/host_access.h"
 #include "provisioning/provision.h"
 #include "provisioning/tpm_access.h"
+#include "sealing/sandbox.h"
 
 namespace ckptseal {
 namespace {
 
 struct ProvisionOptions {
+  std::string hsm;
   std::string name;
   std::string pcrs;
   std::vector<std::string> labels;
@@ -76,20 +78,50 @@ TpmOpener tpm_opener(const Globals& globals) {
   return standard_tpm_opener(std::chrono::seconds(globals.tpm_timeout));
 }
 
+// In a token a key has no handle that lasts.
+std::string place_of(const ProvisionStep& step) {
+  return step.handle == 0 ? "in the token" : fmt::format("0x{:08x}", step.handle);
+}
+
 Json describe_steps(const std::vector<ProvisionStep>& steps) {
   Json out = Json::array();
   for (const ProvisionStep& step : steps) {
     out.push_back({{"what", step.what},
-                   {"handle", fmt::format("0x{:08x}", step.handle)},
+                   {"handle", step.handle == 0 ? Json() : Json(place_of(step))},
                    {"existed", step.exists}});
   }
   return out;
 }
 
+// A host keeps what it has.
+Result<bool> has_token(const State& state) {
+  const Status there = state.check();
+  if (!there.ok()) return there.error().cause == ENOENT ? Result<bool>(false) : there.error();
+  CKPTSEAL_ASSIGN(const auto token, state.token());
+  return token.has_value();
+}
+
+// This process becomes as hard as the helper is, for the module of a token and its PIN come into
+// it.
+Result<ProvisionOutcome> set_up_token(const Globals& globals, const ProvisionOptions& options,
+                                      const State& state, const ProvisionRequest& request) {
+  if (!globals.tpm.empty() || !options.pcrs.empty()) {
+    return Error{Code::usage, "A host has a TPM or a token: leave --tpm and --pcrs out, or --hsm.",
+                 0};
+  }
+  CKPTSEAL_TRY(harden_process({}));
+  return provision_token_host(
+      state, request, options.hsm.empty() ? std::nullopt : std::optional<std::string>(options.hsm));
+}
+
 Result<Outcome> set_up(const Globals& globals, const ProvisionOptions& options, Console& console) {
   CKPTSEAL_ASSIGN(const ProvisionRequest request, request_of(globals, options, console));
   const State state(globals.state);
-  CKPTSEAL_ASSIGN(const ProvisionOutcome done, provision_host(state, request, tpm_opener(globals)));
+  CKPTSEAL_ASSIGN(const bool token, has_token(state));
+  CKPTSEAL_ASSIGN(const ProvisionOutcome done,
+                  token || !options.hsm.empty()
+                      ? set_up_token(globals, options, state, request)
+                      : provision_host(state, request, tpm_opener(globals)));
   for (const std::string& warning : done.warnings) console.warn(warning);
   Outcome outcome;
   outcome.json = {{"dry_run", options.dry_run},
@@ -98,7 +130,7 @@ Result<Outcome> set_up(const Globals& globals, const ProvisionOptions& options, 
                   {"tpm", describe_steps(done.steps)}};
   for (const ProvisionStep& step : done.steps) {
     if (options.dry_run || globals.verbose) {
-      outcome.text += fmt::format("{} 0x{:08x}: {}\n", step.what, step.handle,
+      outcome.text += fmt::format("{} {}: {}\n", step.what, place_of(step),
                                   step.exists ? "there already, used" : "new");
     }
   }
@@ -119,6 +151,8 @@ Result<Outcome> take_back(const Globals& globals, const ProvisionOptions& option
   request.without_tpm = options.without_tpm;
   request.dry_run = options.dry_run;
   const State state(globals.state);
+  CKPTSEAL_ASSIGN(const bool token, has_token(state));
+  if (token) CKPTSEAL_TRY(harden_process({}));
   CKPTSEAL_ASSIGN(const RemovalOutcome done, remove_host(state, request, tpm_opener(globals)));
   for (const std::string& warning : done.warnings) console.warn(warning);
   Outcome outcome;
@@ -135,9 +169,13 @@ Result<Outcome> take_back(const Globals& globals, const ProvisionOptions& option
 
 void add_provision_verb(const Verb& command) {
   auto options = std::make_shared<ProvisionOptions>();
-  const Verb verb = command.verb("provision", "Set this host up: keys in its TPM and a host record",
-                                 "ckpt-seal provision --name host-a");
+  const Verb verb =
+      command.verb("provision", "Set this host up: keys in its TPM or token, and a host record",
+                   "ckpt-seal provision --name host-a");
   verb.option("--name", options->name, "Name in the host record (default: the machine's)");
+  verb.option("--hsm", options->hsm,
+              "The token of a host without a TPM: a pkcs11: URI with module-path and pin-source")
+      .value_name("URI");
   verb.option("--pcrs", options->pcrs,
               "PCRs that what is sealed for this host binds to (default: "
               "sha256:0,2,4,7,8,9,11,12)")
@@ -151,7 +189,7 @@ void add_provision_verb(const Verb& command) {
             "With --remove: forget the trusted records, too")
       .needs(remove);
   verb.flag("--without-tpm", options->without_tpm,
-            "With --remove: the TPM is gone, remove the files alone")
+            "With --remove: the TPM or token is gone, remove the files alone")
       .needs(remove);
   verb.flag("--dry-run", options->dry_run, "Say what would be done, do nothing");
   verb.does([options](const Globals& globals, Console& c) {

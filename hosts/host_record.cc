@@ -30,11 +30,14 @@ Error within(const std::string& what, Error why) {
 
 Status verify_signature(const HostRecord& record, const RecordEnvelope& envelope,
                         const std::string& what) {
-  const TpmPublic& key = record.signing_keys.front().public_area;
-  if (Status role = key.require(KeyRole::signing_key); !role.ok()) {
-    return within(what, std::move(role).error());
+  if (!record.token) {
+    const TpmPublic& key = record.signing_keys.front().public_area;
+    if (Status role = key.require(KeyRole::signing_key); !role.ok()) {
+      return within(what, std::move(role).error());
+    }
   }
-  CKPTSEAL_ASSIGN(const EcPoint point, key.p256_point());
+  CKPTSEAL_ASSIGN(const std::vector<EcPoint> points, record.signing_points());
+  const EcPoint& point = points.front();
   if (!verify_p256(point, signed_digest(envelope.body), envelope.signature)) {
     return Error{Code::integrity,
                  fmt::format("{} is refused: its signature does not fit, so it was altered; get it "
@@ -57,6 +60,7 @@ Status verify_certified(const HostRecord& record, const CertifiedKey& key, KeyRo
 }
 
 Status verify_keys(const HostRecord& record, const std::string& what) {
+  if (record.token) return {};
   if (Status role = record.attestation_key.require(KeyRole::attestation_key); !role.ok()) {
     return within(what, std::move(role).error());
   }
@@ -75,6 +79,22 @@ Error expired_error(const std::string& what) {
 }
 
 }  // namespace
+
+Result<std::vector<EcPoint>> HostRecord::signing_points() const {
+  if (token) return token->signing_keys;
+  std::vector<EcPoint> out;
+  for (const CertifiedKey& key : signing_keys) {
+    CKPTSEAL_ASSIGN(const EcPoint point, key.public_area.p256_point());
+    out.push_back(point);
+  }
+  return out;
+}
+
+bool same_host(const HostRecord& a, const HostRecord& b) {
+  if (a.token.has_value() != b.token.has_value()) return false;
+  if (a.token) return a.token->storage_key == b.token->storage_key;
+  return a.attestation_key.name() == b.attestation_key.name();
+}
 
 Result<SignedHostRecord> read_host_record_of_any_time(ByteView pem, const std::string& what) {
   if (pem.size() > largest_record_file) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,12 +30,20 @@ struct CertifiedKey {
   EcdsaSignature signature{};
 };
 
+// The keys of a host that has a PKCS #11 token and no TPM. Nothing certifies them.
+struct TokenKeys {
+  EcPoint storage_key;
+  std::vector<EcPoint> signing_keys;  // 1 to 8; the first signs today
+  bool operator==(const TokenKeys&) const = default;
+};
+
 struct HostRecord {
   std::string name;
   Seconds created = 0;
-  Seconds expires = 0;   // 0: never
-  Bytes ek_certificate;  // DER; empty when the TPM has none
-  Bytes ek_public;       // TPMT_PUBLIC. Proves nothing in version 1: the spec, "The keys"
+  Seconds expires = 0;             // 0: never
+  std::optional<TokenKeys> token;  // with one, all from here to `epoch` and the anchor are empty
+  Bytes ek_certificate;            // DER; empty when the TPM has none
+  Bytes ek_public;                 // TPMT_PUBLIC. Proves nothing in version 1: the spec, "The keys"
   TpmPublic attestation_key;
   CertifiedKey storage_parent;
   std::vector<CertifiedKey> signing_keys;  // 1 to 8; the first signs today
@@ -42,9 +51,16 @@ struct HostRecord {
   std::uint64_t epoch = 0;
   Labels labels;
   PcrValues policy_anchor;
-  bool software = false;  // a software TPM: protects nothing against root of that host
+  // A software TPM: protects nothing against root of that host. A token that may be software.
+  bool software = false;
   std::string manufacturer;
+
+  // As many as there are, the first signs today. Code::integrity for a key that is none.
+  Result<std::vector<EcPoint>> signing_points() const;
 };
+
+// Whether they are of one host: of one attestation key, or of one storage key in a token.
+bool same_host(const HostRecord& a, const HostRecord& b);
 
 // A record that has been read and found right in all but, perhaps, its time. There is no other way
 // to get one than the functions below. It does not say which host it is: see hosts/trust.h.

@@ -15,11 +15,13 @@
 namespace ckptseal {
 namespace {
 
-constexpr std::uint32_t record_version = 1;
+constexpr std::uint32_t tpm_version = 1;
+constexpr std::uint32_t token_version = 2;
 constexpr std::size_t largest_body = 65536;
 constexpr std::size_t largest_certificate = 8192;
 constexpr std::size_t largest_attest = 1024;
-constexpr std::size_t longest_manufacturer = 16;
+constexpr std::size_t longest_tpm_manufacturer = 16;
+constexpr std::size_t longest_token_manufacturer = 32;
 constexpr int most_signing_keys = 8;
 
 Error broken(const std::string& what, std::string_view why) {
@@ -76,6 +78,49 @@ Result<CertifiedKey> decode_key(const proto::CertifiedKey& in, std::string_view 
   return out;
 }
 
+Status check_number_of_signing_keys(int number, const std::string& what) {
+  if (number >= 1 && number <= most_signing_keys) return {};
+  return broken(
+      what, fmt::format("it has {} signing keys instead of 1 to {}", number, most_signing_keys));
+}
+
+// 04 || x || y. Whether it is on the curve is for who uses it.
+bool decode_point(const std::string& bytes, EcPoint& out) {
+  ByteReader in(as_bytes(bytes));
+  const bool uncompressed = in.u8() == 0x04;
+  out.x = in.array<32>();
+  out.y = in.array<32>();
+  return uncompressed && in.at_end();
+}
+
+std::string encode_point(const EcPoint& point) {
+  return string_of(ByteWriter().u8(0x04).bytes(point.x).bytes(point.y).view());
+}
+
+void encode_token(const TokenKeys& keys, proto::TokenKeys& out) {
+  out.set_storage_key(encode_point(keys.storage_key));
+  for (const EcPoint& key : keys.signing_keys) out.add_signing_keys(encode_point(key));
+}
+
+Status decode_token(const proto::HostRecord& in, HostRecord& out, const std::string& what) {
+  TokenKeys& keys = out.token.emplace();
+  if (!decode_point(in.token().storage_key(), keys.storage_key)) {
+    return broken(what, "its storage key is not a point of P-256");
+  }
+  CKPTSEAL_TRY(check_number_of_signing_keys(in.token().signing_keys_size(), what));
+  std::vector<EcPoint> seen = {keys.storage_key};
+  for (const std::string& bytes : in.token().signing_keys()) {
+    EcPoint key;
+    if (!decode_point(bytes, key)) return broken(what, "a signing key is not a point of P-256");
+    if (std::find(seen.begin(), seen.end(), key) != seen.end()) {
+      return broken(what, "it has one key twice");
+    }
+    seen.push_back(key);
+    keys.signing_keys.push_back(key);
+  }
+  return {};
+}
+
 Status decode_keys(const proto::HostRecord& in, HostRecord& out, const std::string& what) {
   if (in.ek_certificate().size() > largest_certificate) {
     return broken(what, "its endorsement certificate is longer than 8192 bytes");
@@ -87,10 +132,7 @@ Status decode_keys(const proto::HostRecord& in, HostRecord& out, const std::stri
   CKPTSEAL_ASSIGN(out.attestation_key,
                   decode_public(in.attestation_key(), "attestation key", what));
   CKPTSEAL_ASSIGN(out.storage_parent, decode_key(in.storage_parent(), "storage parent", what));
-  if (in.signing_keys_size() < 1 || in.signing_keys_size() > most_signing_keys) {
-    return broken(what, fmt::format("it has {} signing keys instead of 1 to {}",
-                                    in.signing_keys_size(), most_signing_keys));
-  }
+  CKPTSEAL_TRY(check_number_of_signing_keys(in.signing_keys_size(), what));
   for (const proto::CertifiedKey& key : in.signing_keys()) {
     CKPTSEAL_ASSIGN(CertifiedKey decoded, decode_key(key, "signing key", what));
     for (const CertifiedKey& earlier : out.signing_keys) {
@@ -119,8 +161,10 @@ Status decode_names(const proto::HostRecord& in, HostRecord& out, const std::str
   out.manufacturer = in.manufacturer();
   const bool printable = std::all_of(out.manufacturer.begin(), out.manufacturer.end(),
                                      [](char c) { return c >= 0x20 && c <= 0x7e; });
-  if (!printable || out.manufacturer.size() > longest_manufacturer) {
-    return broken(what, "the manufacturer of its TPM is not a short printable text");
+  if (!printable ||
+      out.manufacturer.size() >
+          (in.version() == token_version ? longest_token_manufacturer : longest_tpm_manufacturer)) {
+    return broken(what, "the manufacturer of its TPM or token is not a short printable text");
   }
   return {};
 }
@@ -148,13 +192,31 @@ Status decode_numbers(const proto::HostRecord& in, HostRecord& out, const std::s
   if (out.expires != 0 && out.expires <= out.created) {
     return broken(what, "it expires before it was made");
   }
+  out.software = in.software();
+  return {};
+}
+
+Status decode_tpm(const proto::HostRecord& in, HostRecord& out, const std::string& what) {
   out.epoch_index = in.epoch_index();
   out.epoch = in.epoch();
   if (out.epoch_index >> 24 != 0x01) {
     return broken(what, "its epoch counter is not at an NV index of a TPM");
   }
-  out.software = in.software();
-  return {};
+  CKPTSEAL_TRY(decode_keys(in, out, what));
+  return decode_anchor(in.policy_anchor(), out.policy_anchor, what);
+}
+
+void encode_tpm(const HostRecord& record, proto::HostRecord& out) {
+  out.set_ek_certificate(string_of(record.ek_certificate));
+  out.set_ek_public(string_of(record.ek_public));
+  out.set_attestation_key(string_of(record.attestation_key.marshalled()));
+  encode_key(record.storage_parent, *out.mutable_storage_parent());
+  for (const CertifiedKey& key : record.signing_keys) encode_key(key, *out.add_signing_keys());
+  out.set_epoch_index(record.epoch_index);
+  out.set_epoch(record.epoch);
+  proto::PolicyAnchor& anchor = *out.mutable_policy_anchor();
+  anchor.set_pcr_mask(record.policy_anchor.selection.mask());
+  for (const Digest& value : record.policy_anchor.values) anchor.add_pcr_values(string_of(value));
 }
 
 }  // namespace
@@ -185,25 +247,20 @@ Result<RecordEnvelope> decode_envelope(ByteView bytes, const std::string& what) 
 
 Bytes encode_record_body(const HostRecord& record) {
   proto::HostRecord out;
-  out.set_version(record_version);
+  out.set_version(record.token ? token_version : tpm_version);
   out.set_name(record.name);
   out.set_created(record.created);
   out.set_expires(record.expires);
-  out.set_ek_certificate(string_of(record.ek_certificate));
-  out.set_ek_public(string_of(record.ek_public));
-  out.set_attestation_key(string_of(record.attestation_key.marshalled()));
-  encode_key(record.storage_parent, *out.mutable_storage_parent());
-  for (const CertifiedKey& key : record.signing_keys) encode_key(key, *out.add_signing_keys());
-  out.set_epoch_index(record.epoch_index);
-  out.set_epoch(record.epoch);
   for (const auto& [key, value] : record.labels) {
     proto::Label& label = *out.add_labels();
     label.set_key(key);
     label.set_value(value);
   }
-  proto::PolicyAnchor& anchor = *out.mutable_policy_anchor();
-  anchor.set_pcr_mask(record.policy_anchor.selection.mask());
-  for (const Digest& value : record.policy_anchor.values) anchor.add_pcr_values(string_of(value));
+  if (record.token) {
+    encode_token(*record.token, *out.mutable_token());
+  } else {
+    encode_tpm(record, out);
+  }
   out.set_software(record.software);
   out.set_manufacturer(record.manufacturer);
   return serialize(out);
@@ -212,15 +269,16 @@ Bytes encode_record_body(const HostRecord& record) {
 Result<HostRecord> decode_record_body(ByteView body, const std::string& what) {
   proto::HostRecord in;
   if (!parse(in, body)) return broken(what, "its body is cut or altered");
-  if (in.version() != record_version) {
-    return broken(what, fmt::format("it is of version {}, and this program knows version {} only",
-                                    in.version(), record_version));
+  if (in.version() != tpm_version && in.version() != token_version) {
+    return broken(what,
+                  fmt::format("it is of version {}, and this program knows versions {} and {} only",
+                              in.version(), tpm_version, token_version));
   }
   HostRecord out;
   CKPTSEAL_TRY(decode_names(in, out, what));
   CKPTSEAL_TRY(decode_numbers(in, out, what));
-  CKPTSEAL_TRY(decode_keys(in, out, what));
-  CKPTSEAL_TRY(decode_anchor(in.policy_anchor(), out.policy_anchor, what));
+  CKPTSEAL_TRY(in.version() == token_version ? decode_token(in, out, what)
+                                             : decode_tpm(in, out, what));
   if (!same_bytes(encode_record_body(out), body)) {
     return broken(what, "its body has unknown fields or another encoding than the one allowed");
   }

@@ -17,10 +17,6 @@ namespace {
 
 Error untrusted(std::string message) { return {Code::untrusted, std::move(message), 0}; }
 
-bool same_host(const SignedHostRecord& a, const SignedHostRecord& b) {
-  return a.record().attestation_key.name() == b.record().attestation_key.name();
-}
-
 Error expired_record(const SignedHostRecord& record) {
   return untrusted(
       fmt::format("The record of {} has expired; have that host provisioned again and "
@@ -37,8 +33,8 @@ Status judge_other(const std::string& name, const Result<SignedHostRecord>& ther
   if (replace) return {};
   if (!there.ok()) return there.error();
   return untrusted(
-      fmt::format("{} is already trusted as the name of another host, with another "
-                  "attestation key; if that host was replaced, say so with --replace, "
+      fmt::format("{} is already trusted as the name of another host, with other "
+                  "keys; if that host was replaced, say so with --replace, "
                   "else somebody may be taking its place.",
                   name));
 }
@@ -64,12 +60,8 @@ Status remove_all(const std::vector<TrustFile>& files, TrustChange& change, bool
 }  // namespace
 
 Result<TrustedOrigin> trusted_origin(const SignedHostRecord& record) {
-  TrustedOrigin out{record.fingerprint(), record.record().name, {}};
-  for (const CertifiedKey& key : record.record().signing_keys) {
-    CKPTSEAL_ASSIGN(const EcPoint point, key.public_area.p256_point());
-    out.keys.push_back(point);
-  }
-  return out;
+  CKPTSEAL_ASSIGN(std::vector<EcPoint> keys, record.record().signing_points());
+  return TrustedOrigin{record.fingerprint(), record.record().name, std::move(keys)};
 }
 
 // What add() does, in this order: a crash leaves less trust than asked for, never more.
@@ -109,7 +101,8 @@ Status TrustStore::check_acceptable(const SignedHostRecord& record,
                     name, to_hex(record.fingerprint())));
   }
   if (record.expired(now_)) return expired_record(record);
-  if (own_.has_value() && own_->record().name == name && !same_host(*own_, record)) {
+  if (own_.has_value() && own_->record().name == name &&
+      !same_host(own_->record(), record.record())) {
     return untrusted(
         fmt::format("Another host cannot be trusted under {}, the name of this host; "
                     "provision one of them again with another name.",
@@ -127,7 +120,7 @@ Result<TrustStore::Plan> TrustStore::plan_add(const SignedHostRecord& record,
     CKPTSEAL_ASSIGN(const std::vector<TrustFile> files, folder->files_of(record.record().name));
     for (const TrustFile& file : files) {
       const Result<SignedHostRecord> there = TrustFolder::load(file);
-      if (!there.ok() || !same_host(there.value(), record)) {
+      if (!there.ok() || !same_host(there.value().record(), record.record())) {
         CKPTSEAL_TRY(judge_other(file.name, there, request.replace));
         plan.others.push_back(file);
       } else if (folder == &recipients_ && request.roles.recipient &&
@@ -180,7 +173,7 @@ Result<SignedHostRecord> TrustStore::find_named(const std::string& name) const {
   std::optional<SignedHostRecord> newest;
   for (const TrustFile& file : files) {
     CKPTSEAL_ASSIGN(SignedHostRecord record, TrustFolder::load(file));
-    if (newest.has_value() && !same_host(*newest, record)) {
+    if (newest.has_value() && !same_host(newest->record(), record.record())) {
       return untrusted(
           fmt::format("Two hosts are trusted under the name {}; remove the wrong one "
                       "with ckpt-seal host trust --remove.",

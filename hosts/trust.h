@@ -55,8 +55,8 @@ class TrustStore {
   // `self`, and an origin.
   TrustStore(std::string folder, Seconds now, std::optional<SignedHostRecord> own = std::nullopt);
 
-  // Code::untrusted: not the pinned fingerprint, expired, another host has that name (another
-  // attestation key), or older than the record it would replace. Earlier records of the same host
+  // Code::untrusted: not the pinned fingerprint, expired, another host has that name (other
+  // keys), or older than the record it would replace. Earlier records of the same host
   // stay trusted as origins, for files name their origin by fingerprint; as recipient the newest
   // counts.
   Result<TrustChange> add(const SignedHostRecord& record, const TrustRequest& request);

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "hosts/trust.h"
+#include "provisioning/record_update.h"
 #include "provisioning/statement.h"
 
 namespace ckptseal {
@@ -90,44 +91,12 @@ Result<TpmIdentity> provision_pinned(const State& state, const Present& present,
   return another_tpm(state);
 }
 
-// Signs and writes the record unless the present one still says the same.
-Status bring_record_up_to_date(const State& state, const ProvisionRequest& request,
-                               const HostRecord& statement, const TpmKeys& keys,
-                               ProvisioningTpm& tpm, ProvisionOutcome& outcome) {
-  if (outcome.record.has_value()) {
-    outcome.changes = differences(outcome.record->record(), statement);
-    if (outcome.changes.empty()) return {};
-  }
-  CKPTSEAL_ASSIGN(
-      SignedHostRecord signed_record,
-      sign_host_record(statement, [&](const Digest& digest) { return tpm.sign(keys, digest); }));
-  // Asks without writing whether another host has the name.
-  TrustStore trust(state.trusted_folder(), request.now);
-  CKPTSEAL_TRY(trust.add(signed_record, {{false, true}, std::nullopt, false, true}));
-  // Files that were sealed until now name the earlier record as their origin.
-  if (outcome.record.has_value() && !outcome.record->expired(request.now)) {
-    CKPTSEAL_TRY(trust.add(*outcome.record, {{false, true}, std::nullopt, false, false}));
-  }
-  CKPTSEAL_TRY(state.write_record(signed_record));
-  outcome.record = std::move(signed_record);
-  outcome.new_record = true;
-  return {};
-}
-
-Status check_request(const ProvisionRequest& request, const Present& present) {
-  const std::string& kept =
-      present.record.has_value() ? present.record->record().name : request.default_name;
-  CKPTSEAL_TRY(check_host_name(request.name.value_or(kept)));
-  if (request.labels.has_value()) CKPTSEAL_TRY(check_labels(*request.labels));
-  return {};
-}
-
 }  // namespace
 
 Result<ProvisionOutcome> provision_host(const State& state, const ProvisionRequest& request,
                                         const TpmOpener& open_tpm) {
   CKPTSEAL_ASSIGN(const Present before, read_present(state));
-  CKPTSEAL_TRY(check_request(request, before));
+  CKPTSEAL_TRY(check_request(request, before.record));
   const std::string tcti = request.tcti.value_or(before.tcti.value_or(request.default_tcti));
   if (!request.dry_run) CKPTSEAL_TRY(state.create());
   CKPTSEAL_ASSIGN(const std::unique_ptr<ProvisioningTpm> tpm,
@@ -149,7 +118,9 @@ Result<ProvisionOutcome> provision_host(const State& state, const ProvisionReque
   if (!present.keys.has_value() || present.keys->serialize() != identity.keys.serialize()) {
     CKPTSEAL_TRY(state.write_keys(identity.keys));
   }
-  CKPTSEAL_TRY(bring_record_up_to_date(state, request, statement, identity.keys, *tpm, outcome));
+  CKPTSEAL_TRY(bring_record_up_to_date(
+      state, request, statement,
+      [&](const Digest& digest) { return tpm->sign(identity.keys, digest); }, outcome));
   outcome.warnings = present.warnings;
   const std::vector<std::string> warnings = statement_warnings(statement);
   outcome.warnings.insert(outcome.warnings.end(), warnings.begin(), warnings.end());

@@ -42,9 +42,14 @@ struct ProvisionOutcome {
 Result<ProvisionOutcome> provision_host(const State& state, const ProvisionRequest& request,
                                         const TpmOpener& open_tpm);
 
+// The same with a PKCS #11 token in place of a TPM; `uri` is what --hsm said, or nothing: as it
+// was. What the request says of TPM and PCRs is not looked at. Code::usage when the host has a TPM.
+Result<ProvisionOutcome> provision_token_host(const State& state, const ProvisionRequest& request,
+                                              const std::optional<std::string>& uri);
+
 struct RemovalRequest {
   bool trusted = false;      // trusted/ too
-  bool without_tpm = false;  // the TPM is gone: files only
+  bool without_tpm = false;  // the TPM or token is gone: files only
   bool dry_run = false;
 };
 

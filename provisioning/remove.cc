@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "base/private_files.h"
+#include "keymgr/pkcs11/pin_file.h"
 #include "provisioning/provision.h"
 
 namespace ckptseal {
@@ -50,6 +51,17 @@ Status remove_from_tpm(const State& state, const RemovalRequest& request, const 
   return tpm->remove(*keys);
 }
 
+Status remove_from_token(const HostTokenState& token, const RemovalRequest& request,
+                         RemovalOutcome& outcome) {
+  CKPTSEAL_ASSIGN(const TokenUri uri, TokenUri::parse(token.uri));
+  CKPTSEAL_ASSIGN(HostToken opened,
+                  HostToken::open(uri, token.id, pin_of(uri),
+                                  request.dry_run ? HostToken::Use::sign : HostToken::Use::change));
+  CKPTSEAL_ASSIGN(const auto steps, opened.plan());
+  for (const HostTokenStep& step : steps) outcome.steps.push_back({step.what, 0, step.exists});
+  return request.dry_run ? Status() : opened.remove_keys();
+}
+
 }  // namespace
 
 Result<RemovalOutcome> remove_host(const State& state, const RemovalRequest& request,
@@ -58,12 +70,16 @@ Result<RemovalOutcome> remove_host(const State& state, const RemovalRequest& req
   RemovalOutcome outcome;
   if (request.without_tpm) {
     outcome.warnings.emplace_back(
-        "The keys in the TPM, if there are any, were left where they are.");
+        "The keys in the TPM or token, if there are any, were left where they are.");
+  } else if (const auto token = state.token(); !token.ok() || token.value()) {
+    if (!token.ok()) return token.error();
+    CKPTSEAL_TRY(remove_from_token(*token.value(), request, outcome));
   } else {
     CKPTSEAL_TRY(remove_from_tpm(state, request, open_tpm, outcome));
   }
-  std::vector<std::string> paths = {state.record_path(), state.keys_path(), state.soft_tpm_folder(),
-                                    state.tcti_path(), state.lock_path()};
+  std::vector<std::string> paths = {state.record_path(),     state.keys_path(),
+                                    state.soft_tpm_folder(), state.tcti_path(),
+                                    state.token_path(),      state.lock_path()};
   if (request.trusted) paths.push_back(state.trusted_folder());
   paths.push_back(state.tpm_folder());  // last: State::check() wants it, to run again after a crash
   for (const std::string& path : paths) {

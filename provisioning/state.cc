@@ -15,6 +15,7 @@ namespace ckptseal {
 namespace {
 
 constexpr std::size_t longest_tcti = 1024;
+constexpr std::size_t longest_uri = 4096;
 constexpr std::size_t largest_keys_file = 65536;
 
 std::string described(const std::string& folder) {
@@ -36,10 +37,16 @@ Error not_provisioned(const State& state) {
           ENOENT};
 }
 
-bool valid_tcti(std::string_view text) {
-  return !text.empty() && text.size() <= longest_tcti &&
+bool printable_word(std::string_view text) {
+  return !text.empty() &&
          std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
 }
+
+bool valid_tcti(std::string_view text) {
+  return text.size() <= longest_tcti && printable_word(text);
+}
+
+bool valid_uri(std::string_view text) { return text.size() <= longest_uri && printable_word(text); }
 
 }  // namespace
 
@@ -84,6 +91,40 @@ Result<std::optional<TpmKeys>> State::keys() const {
   return std::optional<TpmKeys>(std::move(keys));
 }
 
+Result<std::optional<HostTokenState>> State::token() const {
+  constexpr std::size_t id_line = 2 * HostTokenId().size() + 1;
+  CKPTSEAL_ASSIGN(const std::optional<Bytes> content,
+                  read_if_there(token_path(), longest_uri + 1 + id_line));
+  if (!content.has_value()) return std::optional<HostTokenState>();
+  const std::string_view text = as_text(*content);
+  HostTokenState out;
+  out.uri = text.substr(0, text.find('\n'));
+  const std::string_view rest = text.substr(std::min(out.uri.size() + 1, text.size()));
+  const std::optional<Bytes> id =
+      rest.ends_with('\n') ? from_hex(rest.substr(0, rest.size() - 1)) : std::nullopt;
+  if (!valid_uri(out.uri) || !id || id->size() != out.id.size()) {
+    return Error{Code::integrity,
+                 fmt::format("{} does not say which token is this host's: it was altered; put back "
+                             "a copy of it.",
+                             token_path()),
+                 0};
+  }
+  std::copy(id->begin(), id->end(), out.id.begin());
+  return std::optional<HostTokenState>(std::move(out));
+}
+
+Status State::write_token(const HostTokenState& token) const {
+  if (!valid_uri(token.uri)) {
+    return Error{
+        Code::usage,
+        "What --hsm says has spaces or other characters that cannot be in it, or is longer "
+        "than 4096; write a URI, with %XX for other characters.",
+        0};
+  }
+  return write_file(token_path(), as_bytes(fmt::format("{}\n{}\n", token.uri, to_hex(token.id))),
+                    0600, OutputFile::Replace::allowed);
+}
+
 Result<std::optional<SignedHostRecord>> State::record() const {
   CKPTSEAL_ASSIGN(const std::optional<Bytes> content,
                   read_if_there(record_path(), largest_record_file));
@@ -115,10 +156,19 @@ Status State::write_record(const SignedHostRecord& record) const {
 Result<SignedHostRecord> verify_own_record(const State& state) {
   CKPTSEAL_TRY(state.check());
   CKPTSEAL_ASSIGN(std::optional<SignedHostRecord> own, state.record());
+  CKPTSEAL_ASSIGN(const std::optional<HostTokenState> token, state.token());
+  if (own.has_value() && token.has_value()) {
+    if (own->record().token) return *std::move(own);
+    return Error{Code::integrity,
+                 fmt::format("{} is a record of a TPM and {} names a token: one of them is another "
+                             "host's; move the wrong one away.",
+                             state.record_path(), state.token_path()),
+                 0};
+  }
   CKPTSEAL_ASSIGN(const std::optional<TpmKeys> keys, state.keys());
   if (!own.has_value() || !keys.has_value()) return not_provisioned(state);
   const HostRecord& record = own->record();
-  if (record.attestation_key.name() != keys->attestation_key.public_area.name() ||
+  if (record.token || record.attestation_key.name() != keys->attestation_key.public_area.name() ||
       record.storage_parent.public_area.name() != keys->storage_parent.public_area.name() ||
       record.signing_keys.front().public_area.name() != keys->signing_key.public_area.name()) {
     return Error{Code::integrity,

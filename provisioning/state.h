@@ -8,9 +8,16 @@
 #include <string>
 
 #include "hosts/host_record.h"
+#include "keymgr/pkcs11/host_token.h"
 #include "keymgr/tpm2/keys.h"
 
 namespace ckptseal {
+
+// Of a host that has a PKCS #11 token and no TPM: docs/state.md, "token".
+struct HostTokenState {
+  std::string uri;  // as --hsm said
+  HostTokenId id{};
+};
 
 class State {
  public:
@@ -24,6 +31,7 @@ class State {
   std::string tpm_folder() const { return folder_ + "/tpm"; }
   std::string tcti_path() const { return tpm_folder() + "/tcti"; }
   std::string keys_path() const { return tpm_folder() + "/keys"; }
+  std::string token_path() const { return folder_ + "/token"; }
   std::string lock_path() const { return tpm_folder() + "/lock"; }
   std::string soft_tpm_folder() const { return tpm_folder() + "/soft"; }
   std::string trusted_folder() const { return folder_ + "/trusted"; }
@@ -38,19 +46,22 @@ class State {
   // Each after check(): nullopt when the file is not there, Code::integrity when it is damaged.
   Result<std::optional<std::string>> tcti() const;  // what --tpm said, for example "soft"
   Result<std::optional<TpmKeys>> keys() const;
+  Result<std::optional<HostTokenState>> token() const;
   Result<std::optional<SignedHostRecord>> record() const;  // whatever its time
 
   Status write_tcti(const std::string& tcti) const;
   Status write_keys(const TpmKeys& keys) const;
+  Status write_token(const HostTokenState& token) const;
   Status write_record(const SignedHostRecord& record) const;
 
  private:
   std::string folder_;
 };
 
-// The own record, checked against the keys that stand beside it, for TrustStore: recipient `self`
-// and an origin. Code::failed when the host is not provisioned, Code::integrity when the record is
-// damaged or of other keys. It may have expired: TrustStore says so when it is used.
+// The own record, checked against the keys or the token that stand beside it, for TrustStore:
+// recipient `self` and an origin. Code::failed when the host is not provisioned, Code::integrity
+// when the record is damaged or of other keys. It may have expired: TrustStore says so when it is
+// used.
 Result<SignedHostRecord> verify_own_record(const State& state);
 
 }  // namespace ckptseal

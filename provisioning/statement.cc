@@ -47,9 +47,11 @@ PcrSelection wanted_selection(const ProvisionRequest& request,
   return PcrSelection::standard();
 }
 
-Result<HostRecord> make_statement(const ProvisionRequest& request, const TpmIdentity& identity,
-                                  const PcrValues& anchor,
-                                  const std::optional<SignedHostRecord>& present) {
+namespace {
+
+// What does not depend on where the keys are.
+Result<HostRecord> begin_statement(const ProvisionRequest& request,
+                                   const std::optional<SignedHostRecord>& present) {
   HostRecord out;
   const std::string& kept_name =
       present.has_value() ? present->record().name : request.default_name;
@@ -61,6 +63,15 @@ Result<HostRecord> make_statement(const ProvisionRequest& request, const TpmIden
   // Younger than the present one even when the clock went back: of two records the younger counts.
   out.created = std::max<Seconds>(request.now, 1);
   if (present.has_value()) out.created = std::max(out.created, present->record().created + 1);
+  return out;
+}
+
+}  // namespace
+
+Result<HostRecord> make_statement(const ProvisionRequest& request, const TpmIdentity& identity,
+                                  const PcrValues& anchor,
+                                  const std::optional<SignedHostRecord>& present) {
+  CKPTSEAL_ASSIGN(HostRecord out, begin_statement(request, present));
   out.ek_certificate = identity.ek_certificate;
   out.ek_public = identity.ek_public;
   out.attestation_key = identity.attestation_key;
@@ -74,6 +85,16 @@ Result<HostRecord> make_statement(const ProvisionRequest& request, const TpmIden
   return out;
 }
 
+Result<HostRecord> make_token_statement(const ProvisionRequest& request, const HostTokenKeys& keys,
+                                        const HostToken& token,
+                                        const std::optional<SignedHostRecord>& present) {
+  CKPTSEAL_ASSIGN(HostRecord out, begin_statement(request, present));
+  out.token = TokenKeys{keys.storage_key, {keys.signing_key}};
+  out.software = !token.is_hardware();
+  out.manufacturer = token.manufacturer();
+  return out;
+}
+
 std::vector<std::string> differences(const HostRecord& present, const HostRecord& wanted) {
   std::vector<std::string> out;
   const auto note = [&out](bool differs, const char* what) {
@@ -84,6 +105,7 @@ std::vector<std::string> differences(const HostRecord& present, const HostRecord
   note(present.labels != wanted.labels, "labels");
   note(present.expires != wanted.expires, "expiry");
   note(!same_keys(present, wanted), "TPM keys");
+  note(present.token != wanted.token, "keys of the token");
   note(present.ek_certificate != wanted.ek_certificate || present.ek_public != wanted.ek_public,
        "endorsement key");
   note(present.epoch_index != wanted.epoch_index || present.epoch != wanted.epoch, "epoch");
@@ -91,12 +113,23 @@ std::vector<std::string> differences(const HostRecord& present, const HostRecord
   note(!other_selection && present.policy_anchor.values != wanted.policy_anchor.values,
        "PCR values");
   note(present.software != wanted.software || present.manufacturer != wanted.manufacturer,
-       "kind of TPM");
+       wanted.token ? "kind of token" : "kind of TPM");
   return out;
 }
 
 std::vector<std::string> statement_warnings(const HostRecord& record) {
   std::vector<std::string> out;
+  if (record.token) {
+    out.emplace_back(
+        "A token measures nothing: what is sealed for this host opens in any state of it, and "
+        "wherever token and PIN are; use a TPM where there is one.");
+    if (record.software) {
+      out.emplace_back(
+          "The token does not say that it is a device; if it is a program it protects nothing "
+          "against root of this host.");
+    }
+    return out;
+  }
   if (record.software) {
     out.emplace_back(
         "The TPM is software: it protects nothing against root of this host and counts nothing "

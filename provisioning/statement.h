@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "hosts/host_record.h"
+#include "keymgr/pkcs11/host_token.h"
 #include "keymgr/tpm2/provision.h"
 #include "provisioning/provision.h"
 
@@ -22,6 +23,11 @@ PcrSelection wanted_selection(const ProvisionRequest& request,
 Result<HostRecord> make_statement(const ProvisionRequest& request, const TpmIdentity& identity,
                                   const PcrValues& anchor,
                                   const std::optional<SignedHostRecord>& present);
+
+// The same of a host with a token.
+Result<HostRecord> make_token_statement(const ProvisionRequest& request, const HostTokenKeys& keys,
+                                        const HostToken& token,
+                                        const std::optional<SignedHostRecord>& present);
 
 // In words what `wanted` says that `present` does not: empty when the present record can stay. The
 // time of creation and the certifications, which differ each time they are made, do not count.

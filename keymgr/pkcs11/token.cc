@@ -64,12 +64,14 @@ Token::~Token() {
   p11_kit_module_finalize(module_.get());
 }
 
-Result<Token> Token::open(const TokenUri& uri) {
+Result<Token> Token::open(const TokenUri& uri, Access access) {
   Token token(uri);
   CKPTSEAL_TRY(token.load_module());
   CKPTSEAL_TRY(token.find_token());
-  const CK_RV code = token.module_->C_OpenSession(token.slot_, CKF_SERIAL_SESSION, nullptr, nullptr,
-                                                  &token.session_);
+  const CK_FLAGS flags =
+      CKF_SERIAL_SESSION | (access == Access::change ? CK_FLAGS{CKF_RW_SESSION} : CK_FLAGS{0});
+  const CK_RV code =
+      token.module_->C_OpenSession(token.slot_, flags, nullptr, nullptr, &token.session_);
   if (code != CKR_OK) return token.error(code, "opening a session");
   return token;
 }
@@ -128,6 +130,11 @@ Status Token::find_token() {
   if (code != CKR_OK) return error(code, "reading about the token");
   first_flags_ = info.flags;
   label_ = trimmed(info.label);
+  manufacturer_ = trimmed(info.manufacturerID);
+  CK_SLOT_INFO slot_info = {};
+  code = module_->C_GetSlotInfo(slot_, &slot_info);
+  if (code != CKR_OK) return error(code, "reading about its slot");
+  hardware_ = (slot_info.flags & CKF_HW_SLOT) != 0;
   return {};
 }
 
@@ -285,6 +292,11 @@ Result<bool> Token::has_mechanism(CK_MECHANISM_TYPE mechanism, CK_FLAGS use) {
   if (code == CKR_MECHANISM_INVALID) return false;
   if (code != CKR_OK) return error(code, "asking what it can do");
   return (info.flags & use) == use;
+}
+
+ByteView bare_ec_point(ByteView value, std::size_t size) {
+  const bool wrapped = value.size() == size + 2 && value[0] == 0x04 && value[1] == size;
+  return wrapped ? value.subspan(2) : value;
 }
 
 }  // namespace ckptseal

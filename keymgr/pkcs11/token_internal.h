@@ -17,13 +17,19 @@ namespace ckptseal {
 
 class Token {
  public:
-  // Loads and initializes the module, and opens a session that reads.
-  static Result<Token> open(const TokenUri& uri);
+  enum class Access : std::uint8_t { read, change };
+
+  // Loads and initializes the module, and opens a session.
+  static Result<Token> open(const TokenUri& uri, Access access = Access::read);
   Token(Token&&) noexcept = default;
   Token& operator=(Token&&) = delete;
   ~Token();
 
   const std::string& label() const { return label_; }
+  const std::string& manufacturer() const { return manufacturer_; }
+  // Says of itself that it is a device, and no program.
+  bool is_hardware() const { return hardware_; }
+  bool wants_pin() const { return wants_login() && !has_keypad(); }
 
   // As the user, once; `ask` is not called when the token has a keypad or wants no PIN.
   template <typename Ask>
@@ -70,9 +76,15 @@ class Token {
   Module module_;
   CK_SLOT_ID slot_ = 0;
   CK_FLAGS first_flags_ = 0;
-  std::string label_;  // as a label has to be, for messages
+  std::string label_;  // as a label has to be, like the next
+  std::string manufacturer_;
+  bool hardware_ = false;
   CK_SESSION_HANDLE session_ = 0;
   bool logged_in_ = false;
 };
+
+// The value of CKA_EC_POINT without the OCTET STRING that it is in; tokens that take the standard
+// lightly leave that out. `size` is that of the point.
+ByteView bare_ec_point(ByteView value, std::size_t size);
 
 }  // namespace ckptseal

@@ -34,13 +34,6 @@ Error cannot(const Token& token, const TokenUri& uri, std::string_view why) {
   return {Code::failed, fmt::format("{}: {}.", quoted(token, uri), why), 0};
 }
 
-// The point is in an OCTET STRING, or, in tokens that take the standard lightly, bare.
-ByteView bare_point(ByteView value, KeyAlgorithm algorithm) {
-  const std::size_t size = point_size(algorithm);
-  const bool wrapped = value.size() == size + 2 && value[0] == 0x04 && value[1] == size;
-  return wrapped ? value.subspan(2) : value;
-}
-
 Result<PublicKey> read_ec(Token& token, const TokenUri& uri, CK_OBJECT_HANDLE object) {
   CKPTSEAL_ASSIGN(const auto curve, token.attribute(object, CKA_EC_PARAMS));
   CKPTSEAL_ASSIGN(const auto point, token.attribute(object, CKA_EC_POINT));
@@ -49,7 +42,8 @@ Result<PublicKey> read_ec(Token& token, const TokenUri& uri, CK_OBJECT_HANDLE ob
     return cannot(token, uri, "its curve is neither P-256 nor P-384; make a key of P-256");
   }
   const KeyAlgorithm algorithm = is(p256) ? KeyAlgorithm::ecdh_p256 : KeyAlgorithm::ecdh_p384;
-  return PublicKey::from_point(algorithm, bare_point(*point, algorithm), quoted(token, uri));
+  return PublicKey::from_point(algorithm, bare_ec_point(*point, point_size(algorithm)),
+                               quoted(token, uri));
 }
 
 Result<PublicKey> read_rsa(Token& token, const TokenUri& uri, CK_OBJECT_HANDLE object) {
@@ -179,13 +173,21 @@ Result<CK_OBJECT_HANDLE> find_private_key(Token& token, const TokenUri& uri, con
 
 class KeyInToken : public PrivateKeyOperation {
  public:
-  KeyInToken(Token& token, TokenUri uri, TokenKey key, AskPin ask)
-      : token_(token), uri_(std::move(uri)), key_(std::move(key)), ask_(std::move(ask)) {}
+  // Without a token it is reached when the key is needed.
+  KeyInToken(TokenUri uri, TokenKey key, AskPin ask, std::optional<Token> token)
+      : uri_(std::move(uri)),
+        key_(std::move(key)),
+        ask_(std::move(ask)),
+        reached_(std::move(token)) {}
 
   Result<std::optional<Secret>> apply(ByteView input) override {
-    CKPTSEAL_TRY(check_mechanism(token_, uri_, key_.key.algorithm()));
-    CKPTSEAL_TRY(token_.log_in(ask_));
-    CKPTSEAL_ASSIGN(const CK_OBJECT_HANDLE key, find_private_key(token_, uri_, key_));
+    if (!reached_) {
+      CKPTSEAL_ASSIGN(Token token, Token::open(uri_));
+      reached_.emplace(std::move(token));
+    }
+    CKPTSEAL_TRY(check_mechanism(*reached_, uri_, key_.key.algorithm()));
+    CKPTSEAL_TRY(reached_->log_in(ask_));
+    CKPTSEAL_ASSIGN(const CK_OBJECT_HANDLE key, find_private_key(*reached_, uri_, key_));
     return key_.key.algorithm() == KeyAlgorithm::rsa_oaep ? decrypt(key, input)
                                                           : derive(key, input);
   }
@@ -196,19 +198,19 @@ class KeyInToken : public PrivateKeyOperation {
   Result<std::optional<Secret>> decrypt(CK_OBJECT_HANDLE key, ByteView ciphertext);
   Error refused(CK_RV code, std::string_view what, const char* right) const;
 
-  Token& token_;
   TokenUri uri_;
   TokenKey key_;
   AskPin ask_;
+  std::optional<Token> reached_;
 };
 
 Error KeyInToken::refused(CK_RV code, std::string_view what, const char* right) const {
   if (code == CKR_KEY_FUNCTION_NOT_PERMITTED || code == CKR_KEY_TYPE_INCONSISTENT) {
     return cannot(
-        token_, uri_,
+        *reached_, uri_,
         fmt::format("its private key does not have the right {}; use a key that has", right));
   }
-  return token_.error(code, what);
+  return reached_->error(code, what);
 }
 
 // The shared secret is a session object that may be read: what is kept back is the private key.
@@ -228,23 +230,24 @@ Result<std::optional<Secret>> KeyInToken::derive(CK_OBJECT_HANDLE key, ByteView 
                                          {CKA_EXTRACTABLE, &yes, sizeof yes},
                                          {CKA_VALUE_LEN, &size, sizeof size}}};
   CK_OBJECT_HANDLE secret = 0;
-  const CK_RV code = token_.functions().C_DeriveKey(token_.session(), &mechanism, key,
-                                                    wanted.data(), wanted.size(), &secret);
+  const CK_RV code = reached_->functions().C_DeriveKey(reached_->session(), &mechanism, key,
+                                                       wanted.data(), wanted.size(), &secret);
   if (code != CKR_OK) return refused(code, "key agreement", "to derive (CKA_DERIVE)");
   Result<std::optional<Secret>> value = read_value(secret);
-  const CK_RV destroyed = token_.functions().C_DestroyObject(token_.session(), secret);
+  const CK_RV destroyed = reached_->functions().C_DestroyObject(reached_->session(), secret);
   // It would go with the session anyway.
-  if (value.ok() && destroyed != CKR_OK) return token_.error(destroyed, "forgetting a secret");
+  if (value.ok() && destroyed != CKR_OK) return reached_->error(destroyed, "forgetting a secret");
   return value;
 }
 
 Result<std::optional<Secret>> KeyInToken::read_value(CK_OBJECT_HANDLE object) {
   CKPTSEAL_ASSIGN(Secret value, Secret::make(shared_secret_size(key_.key.algorithm())));
   CK_ATTRIBUTE asked = {CKA_VALUE, value.mutable_view().data(), value.size()};
-  const CK_RV code = token_.functions().C_GetAttributeValue(token_.session(), object, &asked, 1);
-  if (code != CKR_OK) return token_.error(code, "reading the shared secret");
+  const CK_RV code =
+      reached_->functions().C_GetAttributeValue(reached_->session(), object, &asked, 1);
+  if (code != CKR_OK) return reached_->error(code, "reading the shared secret");
   if (asked.ulValueLen != value.size()) {
-    return cannot(token_, uri_, "its shared secret has a wrong length; use another token");
+    return cannot(*reached_, uri_, "its shared secret has a wrong length; use another token");
   }
   return std::optional<Secret>(std::move(value));
 }
@@ -254,16 +257,16 @@ Result<std::optional<Secret>> KeyInToken::read_value(CK_OBJECT_HANDLE object) {
 Result<std::optional<Secret>> KeyInToken::decrypt(CK_OBJECT_HANDLE key, ByteView ciphertext) {
   CK_RSA_PKCS_OAEP_PARAMS parameters;
   CK_MECHANISM mechanism = oaep(parameters);
-  CK_RV code = token_.functions().C_DecryptInit(token_.session(), &mechanism, key);
-  if (says_no_such_oaep(code)) return no_oaep(token_, uri_);
+  CK_RV code = reached_->functions().C_DecryptInit(reached_->session(), &mechanism, key);
+  if (says_no_such_oaep(code)) return no_oaep(*reached_, uri_);
   if (code != CKR_OK) return refused(code, "decryption", "to decrypt (CKA_DECRYPT)");
   Bytes input(ciphertext.begin(), ciphertext.end());
   CKPTSEAL_ASSIGN(Secret out, Secret::make(input.size()));
   CK_ULONG size = out.size();
-  code = token_.functions().C_Decrypt(token_.session(), input.data(), input.size(),
-                                      out.mutable_view().data(), &size);
+  code = reached_->functions().C_Decrypt(reached_->session(), input.data(), input.size(),
+                                         out.mutable_view().data(), &size);
   if (code != CKR_OK) {
-    Error error = token_.error(code, "decryption");
+    Error error = reached_->error(code, "decryption");
     if (error.code == Code::unavailable) return error;
     return std::optional<Secret>();
   }
@@ -287,23 +290,21 @@ class TokenIdentity : public Identity {
  private:
   Status reach() {
     CKPTSEAL_ASSIGN(Token token, Token::open(uri_));
-    token_.emplace(std::move(token));
-    CKPTSEAL_ASSIGN(std::optional<TokenKey> key, find_public_key(*token_, uri_, std::nullopt));
+    CKPTSEAL_ASSIGN(std::optional<TokenKey> key, find_public_key(token, uri_, std::nullopt));
     if (!key) {
-      CKPTSEAL_TRY(token_->log_in(ask_));
-      CKPTSEAL_ASSIGN(key, find_public_key(*token_, uri_, std::nullopt));
+      CKPTSEAL_TRY(token.log_in(ask_));
+      CKPTSEAL_ASSIGN(key, find_public_key(token, uri_, std::nullopt));
     }
-    if (!key) return no_key(*token_, uri_, true);
+    if (!key) return no_key(token, uri_, true);
     PublicKey public_key = key->key;
     identity_.emplace(std::move(public_key),
-                      std::make_unique<KeyInToken>(*token_, uri_, std::move(*key), ask_));
+                      std::make_unique<KeyInToken>(uri_, std::move(*key), ask_, std::move(token)));
     return {};
   }
 
   TokenUri uri_;
   AskPin ask_;
-  std::optional<Token> token_;
-  std::optional<PublicKeyIdentity> identity_;  // refers to token_
+  std::optional<PublicKeyIdentity> identity_;
 };
 
 }  // namespace
@@ -327,6 +328,13 @@ Result<KeyId> token_key_id(const TokenUri& uri) {
 
 std::unique_ptr<Identity> token_identity(TokenUri uri, AskPin ask) {
   return std::make_unique<TokenIdentity>(std::move(uri), std::move(ask));
+}
+
+std::unique_ptr<Identity> token_identity(TokenUri uri, PublicKey key, Bytes id, AskPin ask) {
+  TokenKey known{key, "", std::move(id)};
+  return std::make_unique<PublicKeyIdentity>(
+      std::move(key),
+      std::make_unique<KeyInToken>(std::move(uri), std::move(known), std::move(ask), std::nullopt));
 }
 
 }  // namespace ckptseal

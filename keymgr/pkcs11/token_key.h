@@ -31,5 +31,8 @@ using AskPin = std::function<Result<Secret>(const std::string& label)>;
 // Reaches the token at the first public key slot, and asks for its PIN, once, when a slot is for
 // its key.
 std::unique_ptr<Identity> token_identity(TokenUri uri, AskPin ask);
+// The same of a key that is known: its private half has this CKA_ID. The token is not even reached
+// unless a slot is for it.
+std::unique_ptr<Identity> token_identity(TokenUri uri, PublicKey key, Bytes id, AskPin ask);
 
 }  // namespace ckptseal

@@ -1,53 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Keys in PKCS #11 tokens: SoftHSM 2, a token per test, keys made by pkcs11-tool. docs/recipients.md, "Keys in a token"."""
-
-import glob
-import os
-import pathlib
-import re
-import subprocess
+"""Keys in PKCS #11 tokens. docs/recipients.md, "Keys in a token"."""
 
 import support
+from token_case import DEVICE_REMOVED, GENERAL_ERROR, PIN, SOFTHSM, WithFailures, WithTokens
 
-SOFTHSM = next(iter(glob.glob("/usr/lib/softhsm/libsofthsm2.so") + glob.glob("/usr/lib/*/softhsm/libsofthsm2.so")))
-PIN = "29384756"
-DEVICE_REMOVED, GENERAL_ERROR, PIN_LOCKED, KEY_FUNCTION_NOT_PERMITTED = 0x32, 0x05, 0xa4, 0x68
+PIN_LOCKED, KEY_FUNCTION_NOT_PERMITTED = 0xa4, 0x68
 COUNT_LOW, FINAL_TRY, LOCKED = 0x10000, 0x20000, 0x40000
 
 
-class TokenCase(support.CliTest):
-    HOSTS = ("host-a", "host-b")
-
-    def setUp(self):
-        super().setUp()
-        (self.folder / "tokens").mkdir(mode=0o700)
-        settings = self.write("softhsm2.conf", f"directories.tokendir = {self.folder}/tokens\nlog.level = ERROR\n".encode())
-        self.environment = {"SOFTHSM2_CONF": str(settings)}
-        self.make_token("archive")
-
-    def tool(self, *command):
-        return subprocess.run(list(map(str, command)), env=dict(os.environ, **self.environment), check=True, timeout=60,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout.decode()
-
-    def make_token(self, label):
-        """Returns the serial numbers of all."""
-        self.tool("softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", "12345678", "--pin", PIN)
-        return re.findall(r"Serial number: *(\w+)", self.tool("softhsm2-util", "--show-slots"))
-
-    def pkcs11_tool(self, *command, token="archive"):
-        return self.tool("pkcs11-tool", "--module", SOFTHSM, "--token-label", token, "--login", "--pin", PIN, *command)
-
-    def make_key(self, label="backup", kind="EC:prime256v1", number="01", usage="--usage-derive"):
-        self.pkcs11_tool("--keypairgen", "--key-type", kind, usage, "--label", label, "--id", number)
-
-    def uri(self, path="token=archive;object=backup", module=SOFTHSM, more=""):
-        return f"pkcs11:{path}?module-path={module}{more}"
-
-    def ckpt_seal(self, *arguments, host=None, **options):
-        environment = dict(self.environment, **options.pop("more_environment", {}))
-        return (host or self.a).run(*arguments, more_environment=environment, **options)
-
+class TokenCase(WithTokens, support.CliTest):
     def seal(self, *recipients, name="k.cks", more=(), **options):
         to = [word for recipient in recipients for word in ("--to", recipient)]
         return self.ckpt_seal("seal", "--force", "-o", self.folder / name, *to, *more, self.write("plain", b"some content"), **options)
@@ -101,7 +63,7 @@ class Tokens(TokenCase):
             done = self.ckpt_seal("open", "-o", "-", "--identity", self.uri(more=f"&pin-source=file:{pin}"), self.folder / "k.cks",
                                   host=self.b, start_new_session=True)
             self.assertEqual(self.succeeds(done).stdout, b"some content")
-        for content, code, word in ((b"wrong\n", 3, "is wrong"), (b"\n", 5, "first line"), (b"", 5, "empty")):
+        for content, code, word in ((b"wrong\n", 3, "is wrong"), (b"\n", 5, "first line"), (b"", 5, "first line")):
             pin = self.write("pin", content)
             self.refused(self.open(self.uri(more=f"&pin-source={pin}")), code, word)
         self.refused(self.open(self.uri(more=f"&pin-source={self.folder}/missing")), 1, "missing")
@@ -230,29 +192,19 @@ class TokenTrouble(TokenCase):
         self.refused(self.open("pkcs11"), 2, "pkcs11: URI")
 
 
-class TokenCalls(TokenCase):
-    """What tokens answer that SoftHSM never does: tests/pkcs11/failing_module.cc stands before it."""
-
-    MODULE = "failing_pkcs11_module.so"
+class TokenCalls(WithFailures, TokenCase):
+    """What tokens answer that SoftHSM never does."""
 
     def setUp(self):
         super().setUp()
-        self.environment["CKPT_TEST_PKCS11_MODULE"] = SOFTHSM
         self.make_key()
-        self.through = self.uri(module=pathlib.Path(support.PROGRAMS).resolve() / self.MODULE)
+        self.through = self.uri(module=self.failing)
 
     def with_failure(self, action, **how):
-        more = {f"CKPT_TEST_PKCS11_{name.upper()}": str(value) for name, value in how.items()}
-        return action(self.through, more_environment=more)
-
-    def calls_of(self, action):
-        log = self.folder / "calls"
-        log.unlink(missing_ok=True)
-        self.succeeds(self.with_failure(action, log=log))
-        return log.read_text().split()
+        return action(self.through, more_environment=self.failure(**how))
 
     def check_each_call(self, action, code, expected):
-        calls = self.calls_of(action)
+        calls = self.calls_of(lambda more: action(self.through, more_environment=more))
         self.assertGreater(len(calls), 8)
         for nth, name in enumerate(calls, 1):
             for how in ("nth", "from"):

@@ -163,7 +163,7 @@ struct BrokenRule {
 TEST_F(HostRecordTest, EveryRuleOfTheBodyRefuses) {
   const BrokenRule rules[] = {
       {"version 0", [](proto::HostRecord& r) { r.set_version(0); }},
-      {"version 2", [](proto::HostRecord& r) { r.set_version(2); }},
+      {"version 3", [](proto::HostRecord& r) { r.set_version(3); }},
       {"its name", [](proto::HostRecord& r) { r.clear_name(); }},
       {"its name", [](proto::HostRecord& r) { r.set_name("self"); }},
       {"its name", [](proto::HostRecord& r) { r.set_name("../host"); }},
@@ -225,6 +225,111 @@ TEST_F(HostRecordTest, EveryRuleOfTheBodyRefuses) {
     rule.breaks(altered);
     expect_refused(read(signed_file(altered)), Code::integrity, rule.words);
   }
+}
+
+// A host with a token: the same host's signing key, as if it were in one.
+class TokenRecordTest : public HostRecordTest {
+ protected:
+  TokenRecordTest() {
+    statement.name = "hsm-host";
+    statement.created = 1000;
+    statement.token = TokenKeys{host.storage.point(), {host.signing.point()}};
+    statement.manufacturer = "SoftHSM project, as it says";
+    record = test::body_of(sign_host_record(statement, host.signer()).value());
+  }
+  proto::HostRecord token_message() const {
+    proto::HostRecord out;
+    EXPECT_TRUE(out.ParseFromArray(record.data(), static_cast<int>(record.size())));
+    return out;
+  }
+
+  HostRecord statement;
+  Bytes record;
+};
+
+TEST_F(TokenRecordTest, SaysWhatWasSigned) {
+  const Result<SignedHostRecord> out = read(signed_file(statement));
+  ASSERT_TRUE(out.ok()) << out.error().message;
+  ASSERT_TRUE(out.value().record().token.has_value());
+  EXPECT_EQ(out.value().record().token->storage_key, host.storage.point());
+  EXPECT_EQ(out.value().record().signing_points().value(),
+            std::vector<EcPoint>{host.signing.point()});
+  EXPECT_EQ(out.value().record().manufacturer, statement.manufacturer);
+  EXPECT_EQ(token_message().version(), 2U);
+}
+
+TEST_F(TokenRecordTest, IsTheSameHostByItsStorageKey) {
+  HostRecord other = statement;
+  other.name = "renamed";
+  EXPECT_TRUE(same_host(statement, other));
+  other.token->storage_key = host.attestation.point();
+  EXPECT_FALSE(same_host(statement, other));
+  EXPECT_FALSE(same_host(statement, host.statement()));
+  EXPECT_TRUE(same_host(host.statement("a"), host.statement("b")));
+}
+
+TEST_F(TokenRecordTest, EveryByteOfTheBodyCounts) {
+  for (std::size_t i = 0; i < record.size(); ++i) {
+    Bytes altered = record;
+    altered[i] ^= 1;
+    EXPECT_FALSE(read(test::file_of(altered, host.signing.sign(Sha256::of(altered)))).ok()) << i;
+    EXPECT_FALSE(
+        read(test::file_of(altered, test::signature_of(read(host.file_of_body(record)).value())))
+            .ok())
+        << i;
+  }
+}
+
+TEST_F(TokenRecordTest, EveryRuleRefuses) {
+  const auto point = [](const EcPoint& p) {
+    return std::string(as_text(ByteWriter().u8(4).bytes(p.x).bytes(p.y).view()));
+  };
+  const std::string foreign = point(host.attestation.point());
+  const BrokenRule rules[] = {
+      {"storage key", [](proto::HostRecord& r) { r.clear_token(); }},
+      {"storage key", [](proto::HostRecord& r) { r.mutable_token()->clear_storage_key(); }},
+      {"storage key",
+       [](proto::HostRecord& r) { r.mutable_token()->mutable_storage_key()->push_back(0); }},
+      {"storage key",
+       [](proto::HostRecord& r) { (*r.mutable_token()->mutable_storage_key())[0] = 2; }},
+      {"0 signing keys", [](proto::HostRecord& r) { r.mutable_token()->clear_signing_keys(); }},
+      {"signing key is not",
+       [](proto::HostRecord& r) { r.mutable_token()->add_signing_keys("x"); }},
+      {"twice",
+       [](proto::HostRecord& r) {
+         r.mutable_token()->add_signing_keys(r.token().signing_keys(0));
+       }},
+      {"twice",
+       [](proto::HostRecord& r) { r.mutable_token()->add_signing_keys(r.token().storage_key()); }},
+      {"manufacturer", [](proto::HostRecord& r) { r.set_manufacturer(std::string(33, 'x')); }},
+      {"epoch counter",
+       [](proto::HostRecord& r) {
+         r.set_version(1);
+         r.set_manufacturer("x");
+       }},
+      // What belongs to a TPM.
+      {"unknown fields", [](proto::HostRecord& r) { r.set_ek_public("x"); }},
+      {"unknown fields", [](proto::HostRecord& r) { r.set_epoch_index(0x01800f00); }},
+      {"unknown fields", [](proto::HostRecord& r) { r.set_epoch(1); }},
+      {"unknown fields", [](proto::HostRecord& r) { r.mutable_policy_anchor()->set_pcr_mask(1); }},
+      {"unknown fields", [](proto::HostRecord& r) { r.mutable_storage_parent(); }},
+      {"unknown fields", [](proto::HostRecord& r) { r.add_signing_keys(); }},
+  };
+  ASSERT_TRUE(read(host.file_of_body(record)).ok());
+  for (const BrokenRule& rule : rules) {
+    SCOPED_TRACE(rule.words);
+    proto::HostRecord altered = token_message();
+    rule.breaks(altered);
+    expect_refused(read(signed_file(altered)), Code::integrity, rule.words);
+  }
+  // The first one has signed, nobody else.
+  proto::HostRecord altered = token_message();
+  altered.mutable_token()->set_signing_keys(0, foreign);
+  expect_refused(read(signed_file(altered)), Code::integrity, "signature");
+  // A TPM's record has no token.
+  proto::HostRecord both = message();
+  *both.mutable_token() = token_message().token();
+  expect_refused(read(signed_file(both)), Code::integrity, "unknown fields");
 }
 
 // All say the same as the right body, in other bytes.

@@ -7,6 +7,7 @@
 //   CKPT_TEST_PKCS11_NTH     number, from 1, of the call that fails
 //   CKPT_TEST_PKCS11_FROM    the same, and all after it, as when the token is pulled out
 //   CKPT_TEST_PKCS11_CALL    name of the call that fails each time
+//   CKPT_TEST_PKCS11_SLEEP   instead of failing it first sleeps for so many seconds
 //   CKPT_TEST_PKCS11_RV      what a call that fails answers (default: CKR_GENERAL_ERROR)
 //   CKPT_TEST_PKCS11_FLAGS   flags that every token has in addition to its own
 #include <dlfcn.h>
@@ -52,6 +53,12 @@ bool fails(const char* name) {
 
 CK_RV failure() { return number_in("CKPT_TEST_PKCS11_RV", CKR_GENERAL_ERROR); }
 
+bool slept() {
+  const unsigned long seconds = number_in("CKPT_TEST_PKCS11_SLEEP", 0);
+  sleep(static_cast<unsigned>(seconds));
+  return seconds != 0;
+}
+
 template <auto member>
 struct Call;
 
@@ -60,7 +67,8 @@ struct Call<member> {
   static inline const char* name = nullptr;
 
   static CK_RV run(Arguments... arguments) {
-    return fails(name) ? failure() : (real->*member)(arguments...);
+    if (fails(name) && !slept()) return failure();
+    return (real->*member)(arguments...);
   }
   static void put(const char* its_name) {
     name = its_name;
@@ -104,6 +112,9 @@ bool load() {
   CKPTSEAL_CALL(C_EncryptInit);
   CKPTSEAL_CALL(C_DecryptInit);
   CKPTSEAL_CALL(C_Decrypt);
+  CKPTSEAL_CALL(C_GenerateKeyPair);
+  CKPTSEAL_CALL(C_SignInit);
+  CKPTSEAL_CALL(C_Sign);
 #undef CKPTSEAL_CALL
   ours.C_GetTokenInfo = token_info;
   return true;
