@@ -35,7 +35,7 @@ readonly TEST=(
     nftables iproute2 # CRIU runs ip for a network namespace
     strace e2fsprogs mount # for disks that fail
     valgrind
-    softhsm2 opensc # tokens, and pkcs11-tool to make keys in them
+    softhsm2 opensc libnss3-tools # tokens of two makers, and pkcs11-tool to make keys in them
     redis-tools # has the database server under another name, and starts none
 )
 readonly DEV=(clang-format clang-tidy cppcheck shellcheck)

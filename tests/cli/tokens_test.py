@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys in PKCS #11 tokens. docs/recipients.md, "Keys in a token"."""
 
+import glob
+
 import support
 from token_case import DEVICE_REMOVED, GENERAL_ERROR, PIN, SOFTHSM, WithFailures, WithTokens
 
@@ -39,7 +41,7 @@ class Tokens(TokenCase):
         self.refused(self.open(), 9)
 
     def test_the_key_stays_in_the_token(self):
-        """What pkcs11-tool reads of it, and whether another program gets the shared secret of another point."""
+        """The one that docs/recipients.md says how to make."""
         self.make_key()
         said = self.pkcs11_tool("--list-objects", "--type", "privkey")
         self.assertIn("never extractable", said)
@@ -110,6 +112,47 @@ class Tokens(TokenCase):
         self.opens("tpm", other)
         self.refused(self.open(other), 9, "2 of 3")
         self.refused(self.open(self.uri(), other, pin=f"{PIN}\nwrong"), 3, "is wrong")
+
+
+class TokensOfNss(WithFailures, TokenCase):
+    """Another implementation: NSS, which has RSA-OAEP with SHA-256. The failing module only hands it what it wants at its start."""
+
+    def setUp(self):
+        super().setUp()
+        folder = self.folder / "nss"
+        folder.mkdir()
+        self.tool("certutil", "-N", "-d", f"sql:{folder}", "-f", self.write("pin", f"{PIN}\n".encode()))
+        self.environment["CKPT_TEST_PKCS11_MODULE"] = next(iter(glob.glob("/usr/lib/*/libsoftokn3.so") +
+                                                                glob.glob("/usr/lib/*/nss/libsoftokn3.so")))
+        self.environment["CKPT_TEST_PKCS11_NSS"] = f"configdir='sql:{folder}' certPrefix='' keyPrefix='' secmod='secmod.db' flags="
+
+    def make_key(self, label, kind, number, usage):
+        self.tool("pkcs11-tool", "--module", self.failing, "--token-label", "NSS Certificate DB", "--login", "--pin", PIN,
+                  "--keypairgen", "--key-type", kind, usage, "--label", label, "--id", number)
+
+    def uri_of(self, label):
+        return self.uri(f"token=NSS%20Certificate%20DB;object={label}", self.failing)
+
+    def test_rsa(self):
+        self.make_key("numbers", "rsa:2048", "02", "--usage-decrypt")
+        self.make_key("others", "rsa:2048", "03", "--usage-decrypt")
+        uri = self.uri_of("numbers")
+        self.succeeds(self.seal(uri))
+        self.opens(uri)
+        slot = self.json(self.a.run("--json", "inspect", self.folder / "k.cks"))["slots"][0]
+        self.assertEqual((slot["algorithm"], slot["source"]), ("rsa-oaep-sha256", "token"))
+        self.refused(self.open(self.uri_of("others")), 9)
+        self.refused(self.open(uri, pin="wrong"), 3, "is wrong")
+        content = (self.folder / "k.cks").read_bytes()
+        start = content.index(b"numbers") + len(b"numbers") + 2
+        for offset in (0, 1, 100, 255):
+            self.alter(self.folder / "k.cks", content, start + offset)
+            self.refused(self.open(uri), 5, "does not decrypt")
+
+    def test_ecdh(self):
+        self.make_key("curve", "EC:prime256v1", "04", "--usage-derive")
+        self.succeeds(self.seal(self.uri_of("curve")))
+        self.opens(self.uri_of("curve"))
 
 
 class TokenTrouble(TokenCase):

@@ -9,7 +9,8 @@
 //   CKPT_TEST_PKCS11_CALL    name of the call that fails each time
 //   CKPT_TEST_PKCS11_SLEEP   instead of failing it first sleeps for so many seconds
 //   CKPT_TEST_PKCS11_RV      what a call that fails answers (default: CKR_GENERAL_ERROR)
-//   CKPT_TEST_PKCS11_FLAGS   flags that every token has in addition to its own
+//   CKPT_TEST_PKCS11_NSS     the real one is NSS's, and this is what it wants to be initialized
+//   with CKPT_TEST_PKCS11_FLAGS   flags that every token has in addition to its own
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <p11-kit/pkcs11.h>
@@ -76,6 +77,22 @@ struct Call<member> {
   }
 };
 
+// As NSS has it: one member more than the standard.
+struct NssArguments {
+  void* mutex_functions[4];
+  CK_FLAGS flags;
+  const char* parameters;
+  void* reserved;
+};
+
+CK_RV initialize(void* arguments) {
+  if (fails("C_Initialize") && !slept()) return failure();
+  const char* nss = std::getenv("CKPT_TEST_PKCS11_NSS");
+  if (nss == nullptr) return real->C_Initialize(arguments);
+  NssArguments for_nss = {{}, CKF_OS_LOCKING_OK, nss, nullptr};
+  return real->C_Initialize(&for_nss);
+}
+
 CK_RV token_info(CK_SLOT_ID slot, CK_TOKEN_INFO* info) {
   if (fails("C_GetTokenInfo")) return failure();
   const CK_RV code = real->C_GetTokenInfo(slot, info);
@@ -92,7 +109,6 @@ bool load() {
   if (get == nullptr || get(&real) != CKR_OK) return false;
   ours = *real;
 #define CKPTSEAL_CALL(function) Call<&CK_FUNCTION_LIST::function>::put(#function)
-  CKPTSEAL_CALL(C_Initialize);
   CKPTSEAL_CALL(C_Finalize);
   CKPTSEAL_CALL(C_GetInfo);
   CKPTSEAL_CALL(C_GetSlotList);
@@ -116,6 +132,7 @@ bool load() {
   CKPTSEAL_CALL(C_SignInit);
   CKPTSEAL_CALL(C_Sign);
 #undef CKPTSEAL_CALL
+  ours.C_Initialize = initialize;
   ours.C_GetTokenInfo = token_info;
   return true;
 }
