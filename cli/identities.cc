@@ -111,6 +111,7 @@ IdentityFactory Identities::factory(std::uint32_t memory_limit_kib) const {
     }
     // The last, for whoever opens the file alone needs no others.
     std::vector<Identity*> together;
+    together.reserve(out.size());
     for (const auto& identity : out) together.push_back(identity.get());
     out.push_back(std::make_unique<ThresholdIdentity>(std::move(together)));
     return out;

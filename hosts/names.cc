@@ -42,7 +42,8 @@ Status check_host_name(std::string_view name) {
                     "'-', with a letter or digit at both ends.",
                     shown(name)));
   }
-  if (name == "self" || name == "all" || name == "passphrase" || name == "recovery" || name.ends_with(".record")) {
+  if (name == "self" || name == "all" || name == "passphrase" || name == "recovery" ||
+      name.ends_with(".record")) {
     return usage(
         fmt::format("\"{}\" cannot be the name of a host, for as a recipient it means "
                     "something else; choose another.",

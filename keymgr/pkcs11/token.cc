@@ -263,8 +263,8 @@ Result<std::optional<Bytes>> Token::attribute(CK_OBJECT_HANDLE object, CK_ATTRIB
   CK_ATTRIBUTE asked = {type, nullptr, 0};
   const auto missing = [&](CK_RV code) {
     return code == CKR_ATTRIBUTE_TYPE_INVALID || code == CKR_ATTRIBUTE_SENSITIVE ||
-           (code == CKR_OK && (asked.ulValueLen == static_cast<CK_ULONG>(-1) ||
-                               asked.ulValueLen > largest_attribute));
+           // The longest of all numbers stands for "not available".
+           (code == CKR_OK && asked.ulValueLen > largest_attribute);
   };
   CK_RV code = module_->C_GetAttributeValue(session_, object, &asked, 1);
   if (missing(code)) return std::optional<Bytes>();

@@ -24,7 +24,8 @@ struct Certificate {
 // nothing can be or may be sealed for its key.
 Result<Certificate> read_certificate(ByteView file, std::uint64_t now, const std::string& what);
 
-// The key of a certificate in DER alone, which may have expired. Code::integrity and usage as above.
+// The key of a certificate in DER alone, which may have expired. Code::integrity and usage as
+// above.
 Result<PublicKey> key_of_certificate(ByteView der, const std::string& what);
 
 }  // namespace ckptseal
