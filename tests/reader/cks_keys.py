@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Unwraps what public keys, recovery keys and thresholds hold (docs/format.md, "Slots"). RSA is left out: whoever reads
-it has nothing to do but to call a library."""
+"""Unwraps what public keys, recovery keys and thresholds hold (docs/format.md, "Slots")."""
 
-from cryptography.hazmat.primitives.asymmetric import ec, x25519
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 
 import cks_primitives as crypto
@@ -16,6 +16,8 @@ POINT_SIZES = {1: 65, 2: 97, 3: 32}
 
 
 def algorithm_of(key):
+    if isinstance(key, rsa.RSAPrivateKey):
+        return 4
     if isinstance(key, x25519.X25519PrivateKey):
         return 3
     return 1 if isinstance(key.curve, ec.SECP256R1) else 2
@@ -36,6 +38,8 @@ def unwrap_public_key(raw, immutable, pkcs8):
     require(source == 1 or certificate == bytes(32), rule, "a public key slot without a certificate has one's digest")
     label = cursor.take(cursor.number(1))
     require(all(0x20 <= byte <= 0x7E for byte in label), rule, "the label of a public key slot is not printable")
+    if algorithm == 4:
+        return decrypt(key, cursor)
     size = cursor.number(2)
     require(size == POINT_SIZES[algorithm], rule, "the point of a public key slot has a wrong length")
     ephemeral = cursor.take(size)
@@ -48,6 +52,21 @@ def unwrap_public_key(raw, immutable, pkcs8):
     associated = b"ckpt-seal/v1/public-key" + immutable.checkpoint_id + front
     data_key = crypto.aead_open(1, wrapping, bytes(12), wrapped, tag, associated)
     require(data_key is not None, rule, "a public key slot does not decrypt")
+    return data_key
+
+
+def decrypt(key, cursor):
+    rule = "Public key slot (kind 3)"
+    ciphertext = cursor.take(cursor.number(2))
+    require(cursor.left() == 0, rule, "something follows the ciphertext of a public key slot")
+    require(len(ciphertext) == (key.key_size + 7) // 8, rule, "the ciphertext of a public key slot is not as long as the modulus")
+    data_key = None
+    try:
+        data_key = key.decrypt(ciphertext, padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None))
+    except ValueError:
+        pass
+    require(data_key is not None, rule, "the ciphertext of a public key slot does not decrypt")
+    require(len(data_key) == 32, rule, "the ciphertext of a public key slot holds not just a data key")
     return data_key
 
 

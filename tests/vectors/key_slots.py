@@ -2,7 +2,7 @@
 """Bodies of slots for public keys, recovery keys and thresholds (docs/format.md), with fixed keys."""
 
 import primitives as crypto
-from cryptography.hazmat.primitives.asymmetric import ec, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from primitives import sha256, u16, u32
 
@@ -14,16 +14,37 @@ def p256(label):
     return ec.derive_private_key(crypto.scalar_from("ckpt-seal vectors key " + label), ec.SECP256R1())
 
 
+def p384(label):
+    return ec.derive_private_key(int.from_bytes(crypto.stream("ckpt-seal vectors key " + label, 48), "big"), ec.SECP384R1())
+
+
 def curve25519(label):
     return x25519.X25519PrivateKey.from_private_bytes(crypto.stream("ckpt-seal vectors key " + label, 32))
+
+
+def rsa3072(label, p_at, q_at):
+    """The primes stand `p_at` and `q_at` behind numbers that look random: to find them takes longer than all the rest."""
+
+    def behind(name, at):
+        number = int.from_bytes(crypto.stream(f"ckpt-seal vectors key {label} {name}", 192), "big")
+        return (number | 3 << 1534) + at
+
+    e, p, q = 65537, behind("p", p_at), behind("q", q_at)
+    d = pow(e, -1, (p - 1) * (q - 1))
+    crt = (rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q))
+    return rsa.RSAPrivateNumbers(p, q, d, *crt, rsa.RSAPublicNumbers(e, p * q)).private_key()
 
 
 def pkcs8(key):
     return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()).hex()
 
 
-def is_p256(key):
-    return isinstance(key, ec.EllipticCurvePrivateKey)
+def algorithm_of(key):
+    if isinstance(key, rsa.RSAPrivateKey):
+        return 4
+    if isinstance(key, x25519.X25519PrivateKey):
+        return 3
+    return 1 if isinstance(key.curve, ec.SECP256R1) else 2
 
 
 def spki(key):
@@ -31,36 +52,69 @@ def spki(key):
 
 
 def point(key):
-    if is_p256(key):
-        return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    if algorithm_of(key) == 3:
+        return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
-def public_key_body(writer, key, **changes):
-    """`changes` replaces fields after all was computed from the right ones, but for `data_key`, which is used."""
-    data_key = changes.pop("data_key", writer.data_key)
-    tail = changes.pop("tail", b"")
-    ephemeral = p256("ephemeral") if is_p256(key) else curve25519("ephemeral")
-    z = ephemeral.exchange(ec.ECDH(), key.public_key()) if is_p256(key) else ephemeral.exchange(key.public_key())
-    fields = {
-        "algorithm": 1 if is_p256(key) else 3,
+def exchange(key, other):
+    public = other.public_key()
+    return key.exchange(public) if algorithm_of(key) == 3 else key.exchange(ec.ECDH(), public)
+
+
+def sized(data):
+    return u16(len(data)) + data
+
+
+def recipient_fields(key):
+    return {
+        "algorithm": algorithm_of(key),
         "source": 3,
         "key_id": sha256(spki(key)),
         "certificate": bytes(32),
         "label": b"backup",
-        "ephemeral": point(ephemeral),
     }
 
+
+def recipient(fields):
+    front = bytes([fields["algorithm"], fields["source"]]) + fields["key_id"] + fields["certificate"]
+    return front + bytes([len(fields["label"])]) + fields["label"]
+
+
+def public_key_body(writer, key, **changes):
+    """`changes` replaces fields after all was computed from the right ones, but for `data_key`, the label `with_ephemeral`
+    and the settings `oaep`, which are used. `alter` makes another ciphertext of that of RSA."""
+    data_key = changes.pop("data_key", writer.data_key)
+    tail = changes.pop("tail", b"")
+    if algorithm_of(key) == 4:
+        return rsa_body(key, data_key, changes) + tail
+    return agreement_body(writer, key, data_key, changes) + tail
+
+
+def rsa_body(key, data_key, changes):
+    fields = recipient_fields(key)
+    ciphertext = crypto.oaep(key.public_key().public_numbers(), data_key, **changes.pop("oaep", {}))
+    fields["ciphertext"] = changes.pop("alter", lambda right: right)(ciphertext)
+    fields.update(changes)
+    return recipient(fields) + sized(fields["ciphertext"])
+
+
+def agreement_body(writer, key, data_key, changes):
+    fields = recipient_fields(key)
+    make = {1: p256, 2: p384, 3: curve25519}[fields["algorithm"]]
+    ephemeral = make(changes.pop("with_ephemeral", "ephemeral"))
+    z = exchange(ephemeral, key)
+    fields["ephemeral"] = point(ephemeral)
+
     def head():
-        front = bytes([fields["algorithm"], fields["source"]]) + fields["key_id"] + fields["certificate"]
-        return front + bytes([len(fields["label"])]) + fields["label"] + u16(len(fields["ephemeral"])) + fields["ephemeral"]
+        return recipient(fields) + sized(fields["ephemeral"])
 
     info = b"ckpt-seal/v1/public-key" + bytes([fields["algorithm"]]) + fields["key_id"] + fields["ephemeral"]
     wrapping = crypto.expand(crypto.extract(writer.checkpoint_id, z), info)
     associated = b"ckpt-seal/v1/public-key" + writer.checkpoint_id + head()
     fields["wrapped"], fields["tag"] = crypto.seal(1, wrapping, bytes(12), data_key, associated)
     fields.update(changes)
-    return head() + fields["wrapped"] + fields["tag"] + tail
+    return head() + fields["wrapped"] + fields["tag"]
 
 
 def recovery_body(writer, key=RECOVERY_KEY, data_key=None, tail=b""):

@@ -122,6 +122,29 @@ def multiply(scalar, point=G):
     return result
 
 
+def xor(a, b):
+    return bytes(x ^ y for x, y in zip(a, b, strict=True))
+
+
+def mgf1(seed, size, digest):
+    output = bytearray()
+    while len(output) < size:
+        output += hashlib.new(digest, seed + u32(len(output) // hashlib.new(digest).digest_size)).digest()
+    return bytes(output[:size])
+
+
+def oaep(public, message, seed="oaep", digest="sha256", mask_digest="sha256", label=b""):
+    """RSAES-OAEP (RFC 8017, 7.1.1) for `public`, RSAPublicNumbers. `seed` is stretched to as many bytes as it takes:
+    python3-cryptography draws another one each time."""
+    size = (public.n.bit_length() + 7) // 8
+    label_digest = hashlib.new(digest, label).digest()
+    block = label_digest + bytes(size - len(message) - 2 * len(label_digest) - 2) + b"\1" + message
+    seed = stream("ckpt-seal vectors " + seed, len(label_digest))
+    masked = xor(block, mgf1(seed, len(block), mask_digest))
+    encoded = xor(seed, mgf1(masked, len(seed), mask_digest)) + masked
+    return pow(int.from_bytes(encoded, "big"), public.e, public.n).to_bytes(size, "big")
+
+
 def coordinates(point):
     return point[0].to_bytes(32, "big"), point[1].to_bytes(32, "big")
 
