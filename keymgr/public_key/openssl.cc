@@ -2,6 +2,7 @@
 //
 // The operations of OpenSSL that more than one file of this folder needs.
 #include <fmt/format.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/rsa.h>
@@ -14,6 +15,11 @@
 #include "keymgr/public_key/openssl_memory.h"
 
 namespace ckptseal {
+namespace {
+
+void free_openssl(unsigned char* bytes) { OPENSSL_free(bytes); }
+
+}  // namespace
 
 void prepare_openssl() {
   static std::once_flag once;
@@ -43,6 +49,40 @@ OwnedKey load_public_key(ByteView spki) {
   ERR_clear_error();
   if (key == nullptr || at != spki.data() + spki.size()) return nullptr;
   return key;
+}
+
+OwnedKey make_public_key(const char* type, OSSL_PARAM_BLD* parts) {
+  const Owned<OSSL_PARAM, OSSL_PARAM_free> parameters(OSSL_PARAM_BLD_to_param(parts));
+  const OwnedKeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr));
+  EVP_PKEY* key = nullptr;
+  const bool made =
+      parameters != nullptr && context != nullptr && EVP_PKEY_fromdata_init(context.get()) == 1 &&
+      EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY, parameters.get()) == 1;
+  return OwnedKey(made ? key : nullptr);
+}
+
+OwnedKey load_point(KeyAlgorithm algorithm, ByteView point) {
+  prepare_openssl();
+  const bool x25519 = algorithm == KeyAlgorithm::x25519;
+  const std::string_view curve = algorithm == KeyAlgorithm::ecdh_p256 ? "P-256" : "P-384";
+  const OwnedBuilder parts(OSSL_PARAM_BLD_new());
+  if (parts == nullptr || OSSL_PARAM_BLD_push_octet_string(parts.get(), OSSL_PKEY_PARAM_PUB_KEY,
+                                                           point.data(), point.size()) != 1) {
+    return nullptr;
+  }
+  if (!x25519 && OSSL_PARAM_BLD_push_utf8_string(parts.get(), OSSL_PKEY_PARAM_GROUP_NAME,
+                                                 curve.data(), curve.size()) != 1) {
+    return nullptr;
+  }
+  return make_public_key(x25519 ? "X25519" : "EC", parts.get());
+}
+
+Bytes point_of(EVP_PKEY* key) {
+  unsigned char* point = nullptr;
+  const std::size_t size = EVP_PKEY_get1_encoded_public_key(key, &point);
+  const Owned<unsigned char, free_openssl> owner(point);
+  ERR_clear_error();
+  return size == 0 ? Bytes() : Bytes(point, point + size);
 }
 
 Bytes spki_of(const EVP_PKEY* key) {

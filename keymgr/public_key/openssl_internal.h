@@ -6,6 +6,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/evp.h>
+#include <openssl/param_build.h>
 
 #include <memory>
 #include <optional>
@@ -30,6 +31,7 @@ using Owned = std::unique_ptr<T, FreedBy<function>>;
 
 using OwnedKey = Owned<EVP_PKEY, EVP_PKEY_free>;  // wipes what is private in it
 using OwnedKeyContext = Owned<EVP_PKEY_CTX, EVP_PKEY_CTX_free>;
+using OwnedBuilder = Owned<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free>;
 using OwnedBio = Owned<BIO, BIO_free>;
 
 // Before anything else is asked of OpenSSL: it wipes what it frees, and its configuration file,
@@ -42,8 +44,15 @@ Error openssl_error(std::string_view sentence);
 // The last error, 0 if none; the queue is empty afterwards.
 std::uint32_t take_openssl_code();
 
-// Null when it is no whole SubjectPublicKeyInfo in DER or its key is not on its curve.
+// Null when it is no whole SubjectPublicKeyInfo in DER or its key is not on its curve. OpenSSL
+// tries all its decoders on it, which takes longer than a key agreement; load_point() does not.
 OwnedKey load_public_key(ByteView spki);
+// Of a point as slots have it, not for RSA. Null when it is not on its curve.
+OwnedKey load_point(KeyAlgorithm algorithm, ByteView point);
+// Empty when it cannot be had.
+Bytes point_of(EVP_PKEY* key);
+// A public key of two or more parts; null when OpenSSL does not take them.
+OwnedKey make_public_key(const char* type, OSSL_PARAM_BLD* parts);
 // Empty when it cannot be written.
 Bytes spki_of(const EVP_PKEY* key);
 

@@ -7,7 +7,6 @@
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
-#include <openssl/param_build.h>
 
 #include <algorithm>
 #include <array>
@@ -19,8 +18,6 @@ namespace ckptseal {
 namespace {
 
 using OwnedNumber = Owned<BIGNUM, BN_free>;
-using OwnedBuilder = Owned<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free>;
-using OwnedParameters = Owned<OSSL_PARAM, OSSL_PARAM_free>;
 
 constexpr int smallest_modulus_bits = 2048;
 constexpr int largest_modulus_bits = 8192;
@@ -66,6 +63,11 @@ std::optional<KeyAlgorithm> agreement_of(ByteView spki) {
   return std::nullopt;
 }
 
+// Of what agreement_of() has found.
+ByteView point_in(ByteView spki, KeyAlgorithm algorithm) {
+  return spki.last(point_size(algorithm));
+}
+
 Error unreadable(const std::string& what) {
   return {
       Code::integrity,
@@ -106,14 +108,7 @@ OwnedKey make_rsa(ByteView modulus, ByteView exponent) {
       OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, e.get()) != 1) {
     return nullptr;
   }
-  const OwnedParameters parameters(OSSL_PARAM_BLD_to_param(builder.get()));
-  const OwnedKeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, "RSA", nullptr));
-  EVP_PKEY* key = nullptr;
-  if (parameters == nullptr || context == nullptr || EVP_PKEY_fromdata_init(context.get()) != 1 ||
-      EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY, parameters.get()) != 1) {
-    return nullptr;
-  }
-  return OwnedKey(key);
+  return make_public_key("RSA", builder.get());
 }
 
 OwnedKey make_ephemeral(KeyAlgorithm algorithm) {
@@ -129,12 +124,14 @@ OwnedKey make_ephemeral(KeyAlgorithm algorithm) {
 
 Result<PublicKey> PublicKey::from_spki(ByteView der, const std::string& what) {
   if (der.size() > largest_spki) return unreadable(what);
-  const OwnedKey key = load_public_key(der);
+  const std::optional<KeyAlgorithm> agreement = agreement_of(der);
+  const OwnedKey key =
+      agreement ? load_point(*agreement, point_in(der, *agreement)) : load_public_key(der);
   if (key == nullptr) return unreadable(what);
   PublicKey out;
   out.spki_.assign(der.begin(), der.end());
   out.id_ = Sha256::of(der);
-  if (const std::optional<KeyAlgorithm> agreement = agreement_of(der)) {
+  if (agreement) {
     out.algorithm_ = *agreement;
   } else {
     const int bits = EVP_PKEY_get_bits(key.get());
@@ -198,14 +195,10 @@ Status PublicKeyRecipient::agree_and_encrypt(PublicKeySlot& slot, const Secret& 
                                              const CheckpointId& id) {
   const OwnedKey ephemeral = make_ephemeral(slot.algorithm);
   if (ephemeral == nullptr) return openssl_error("Cannot make an ephemeral key");
-  const OwnedKey recipient = load_public_key(key_.spki());
+  const OwnedKey recipient = load_point(slot.algorithm, point_in(key_.spki(), slot.algorithm));
   if (recipient == nullptr) return openssl_error("Cannot load the key of a recipient");
-  const Bytes spki = spki_of(ephemeral.get());
-  if (agreement_of(spki) != slot.algorithm) {
-    return openssl_error("An ephemeral key has an unexpected form");
-  }
-  const ByteView point = ByteView(spki).last(point_size(slot.algorithm));
-  slot.ephemeral.assign(point.begin(), point.end());
+  slot.ephemeral = point_of(ephemeral.get());
+  if (!slot.has_point()) return openssl_error("An ephemeral key has an unexpected form");
   CKPTSEAL_ASSIGN(std::optional<Secret> z, agree(ephemeral.get(), recipient.get(), slot.algorithm));
   if (!z) {  // encrypt() says what an all-zero one is
     CKPTSEAL_ASSIGN(z, Secret::make(shared_secret_size(slot.algorithm)));

@@ -48,11 +48,6 @@ Bytes head_of(const PublicKeySlot& slot) {
   return out.take();
 }
 
-bool well_formed_point(const PublicKeySlot& slot) {
-  return slot.ephemeral.size() == point_size(slot.algorithm) &&
-         (slot.algorithm == KeyAlgorithm::x25519 || slot.ephemeral[0] == uncompressed);
-}
-
 bool has_shared_secret(const PublicKeySlot& slot, const Secret& z) {
   return z.size() != 0 && z.size() == shared_secret_size(slot.algorithm);
 }
@@ -135,6 +130,11 @@ std::string label_of(std::string_view text) {
   return out;
 }
 
+bool PublicKeySlot::has_point() const {
+  return !ephemeral.empty() && ephemeral.size() == point_size(algorithm) &&
+         (algorithm == KeyAlgorithm::x25519 || ephemeral[0] == uncompressed);
+}
+
 Bytes PublicKeySlot::serialize() const {
   ByteWriter out;
   out.bytes(head_of(*this));
@@ -180,7 +180,7 @@ Result<PublicKeySlot> PublicKeySlot::parse(ByteView body) {
     out.ephemeral = take_sized(in);
     out.wrapped_key = in.array<data_key_size>();
     out.tag = in.array<16>();
-    if (in.at_end() && well_formed_point(out)) return out;
+    if (in.at_end() && out.has_point()) return out;
   }
   return damaged_public_key_slot("has parts of a wrong length or form");
 }

@@ -41,6 +41,9 @@ struct PublicKeySlot {
   // RSA alone:
   Bytes rsa_ciphertext;
 
+  // Not for RSA: `ephemeral` has the length and form of its algorithm.
+  bool has_point() const;
+
   Bytes serialize() const;
   // Code::integrity for anything but what serialize() writes and for an algorithm that this version
   // does not know. Whether a point is on its curve is not looked at.
