@@ -177,6 +177,47 @@ class Runs(unittest.TestCase):
         self.assertEqual([pid for pid in below if os.path.exists(f"/proc/{pid}")], [])
 
 
+class Recipients(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir="/tmp"))
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def run_bench(self, program):
+        command = [sys.executable, "-B", TOP / "bench" / "recipients.py", "--count", "5", "--runs", "2", "--folder", self.folder]
+        return subprocess.run([*command, "--ckpt-seal", program], check=False, stdin=subprocess.DEVNULL, text=True, timeout=600,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def test_the_table_has_its_rows(self):
+        done = self.run_bench(PROGRAM)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        heading, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()]
+        self.assertEqual([row[0] for row in rows], ["1", "5"])
+        for row in rows:
+            self.assertEqual(len(row), len(heading))
+            for cell in row[1:-1]:
+                self.assertRegex(cell, r"^-?\d+ \(-?\d+--?\d+\)$")
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_another_content_fails_the_run(self):
+        program = self.folder / "ckpt-seal"
+        program.write_text(f"""#!/bin/bash
+{PROGRAM} "$@" || exit
+while (($#)); do
+    case $1 in
+        open) opened=yes ;;
+        -o) out=$2 ;;
+    esac
+    shift
+done
+[[ -z ${{opened-}} ]] || echo more >>"$out"
+""", encoding="utf-8")
+        program.chmod(0o755)
+        done = self.run_bench(program)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("recipients.py: What was opened is not what was sealed.", done.stderr)
+        self.assertEqual(list(self.folder.iterdir()), [program])
+
+
 if __name__ == "__main__":
     PROGRAM = sys.argv.pop(1)
     unittest.main(verbosity=2)
