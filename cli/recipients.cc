@@ -37,31 +37,44 @@ struct NamedKey {
   RecipientName name;
 };
 
-Result<std::optional<NamedKey>> read_named_certificate(ByteView file, const std::string& path) {
-  CKPTSEAL_ASSIGN(Certificate certificate,
-                  read_certificate(file, now_seconds(), fmt::format("The certificate {}", path)));
+constexpr std::size_t largest_file = 1 << 20;
+constexpr std::size_t largest_list = 64 << 20;  // of what an authority has revoked in years
+
+Result<std::optional<NamedKey>> read_named_certificate(ByteView file, const std::string& path,
+                                                       const ChainInputs* chain) {
+  const std::string what = fmt::format("The certificate {}", path);
+  CKPTSEAL_ASSIGN(Certificate certificate, read_certificate(file, now_seconds(), what));
+  if (chain != nullptr) CKPTSEAL_TRY(check_chain(certificate, *chain, now_seconds(), what));
   RecipientName name = certificate.name();
   return std::optional<NamedKey>(NamedKey{std::move(certificate.key), std::move(name)});
 }
 
+Error nobody_vouches(const std::string& name) {
+  return {Code::usage,
+          fmt::format("{} is a key for which no issuer vouches, as --ca demands: name a file with "
+                      "its certificate, or leave --ca out.",
+                      name),
+          0};
+}
+
 // By what stands in it: PEM says what it is; other bytes are taken for a certificate in DER.
-// nullopt for any other PEM, which may be a host record.
-Result<std::optional<NamedKey>> read_key_file(const std::string& path) {
-  constexpr std::size_t largest_file = 1 << 20;
+// nullopt for any other PEM, which may be a host record. Nobody has to vouch without `chain`.
+Result<std::optional<NamedKey>> read_key_file(const std::string& path, const ChainInputs* chain) {
   CKPTSEAL_ASSIGN(const Bytes file, read_file(path, largest_file, path));
   const std::string_view text = as_text(file);
   const auto has = [&](std::string_view words) {
     return text.find(words) != std::string_view::npos;
   };
-  if (has("-----BEGIN CERTIFICATE-----")) return read_named_certificate(file, path);
+  if (has("-----BEGIN CERTIFICATE-----")) return read_named_certificate(file, path, chain);
   if (has("-----BEGIN PUBLIC KEY-----")) {
+    if (chain != nullptr) return nobody_vouches(path);
     CKPTSEAL_ASSIGN(PublicKey key,
                     PublicKey::from_file(file, fmt::format("The public key {}", path)));
     RecipientName name{KeySource::public_key, {}, path.substr(path.rfind('/') + 1)};
     return std::optional<NamedKey>(NamedKey{std::move(key), std::move(name)});
   }
   if (has("-----BEGIN ") || path.ends_with(".record")) return std::optional<NamedKey>();
-  return read_named_certificate(file, path);
+  return read_named_certificate(file, path, chain);
 }
 
 bool is_fingerprint(const std::string& text) {
@@ -96,13 +109,48 @@ Status print_recovery_key(const RecoveryKey& key, int fd) {
   return write_full(fd, as_bytes("\n"));
 }
 
+Result<Bytes> read_all_pem(const std::vector<std::string>& paths) {
+  Bytes out;
+  for (const std::string& path : paths) {
+    CKPTSEAL_ASSIGN(const Bytes file, read_file(path, largest_list, path));
+    out.insert(out.end(), file.begin(), file.end());
+    out.push_back('\n');  // the next one's first line is a line
+  }
+  return out;
+}
+
+// All authorities of --ca go among the anchors: a chain ends only at one that has signed itself, so
+// those between are trusted for nothing by themselves.
+Result<std::optional<ChainInputs>> chain_of(const IssuerOptions& issuers) {
+  if (issuers.ca.empty() && issuers.crl.empty()) return std::optional<ChainInputs>();
+  if (issuers.ca.empty()) {
+    return Error{Code::usage,
+                 "--crl says what the issuers of certificates have revoked; name these with --ca "
+                 "as well.",
+                 0};
+  }
+  ChainInputs out;
+  CKPTSEAL_ASSIGN(out.anchors, read_all_pem(issuers.ca));
+  if (!issuers.crl.empty()) {
+    CKPTSEAL_ASSIGN(out.crls, read_all_pem(issuers.crl));
+  }
+  return std::optional<ChainInputs>(std::move(out));
+}
+
 }  // namespace
 
 Result<Recipients> Recipients::find(const HostAccess& host, const std::vector<std::string>& names,
-                                    std::size_t threshold) {
+                                    std::size_t threshold, const IssuerOptions& issuers) {
   Recipients out;
   out.threshold_ = threshold;
+  CKPTSEAL_ASSIGN(out.chain_, chain_of(issuers));
   for (const std::string& name : names) CKPTSEAL_TRY(out.add(host, name));
+  if (out.chain_ && out.keys_.empty()) {
+    return Error{Code::usage,
+                 "--ca says who vouches for certificates, and no recipient is one: name a file "
+                 "with a certificate, or leave --ca out.",
+                 0};
+  }
   if (threshold != 1) CKPTSEAL_TRY(out.check_threshold());
   return out;
 }
@@ -128,6 +176,7 @@ Status Recipients::add(const HostAccess& host, const std::string& name) {
   }
   if (TokenUri::looks_like_one(name)) {
     CKPTSEAL_ASSIGN(TokenUri uri, TokenUri::parse(name));
+    if (chain_) return nobody_vouches(uri.name());
     const bool twice = std::any_of(tokens_.begin(), tokens_.end(), [&](const TokenUri& other) {
       return other.name() == uri.name();
     });
@@ -149,7 +198,7 @@ Status Recipients::add(const HostAccess& host, const std::string& name) {
 
 // False when it is neither a certificate nor a public key.
 Result<bool> Recipients::add_key_file(const std::string& path) {
-  CKPTSEAL_ASSIGN(std::optional<NamedKey> found, read_key_file(path));
+  CKPTSEAL_ASSIGN(std::optional<NamedKey> found, read_key_file(path, chain_ ? &*chain_ : nullptr));
   if (!found) return false;
   const bool twice = std::any_of(keys_.begin(), keys_.end(), [&](const Key& other) {
     return other.key.id() == found->key.id();
@@ -292,7 +341,7 @@ Result<SlotRemoval> slots_named(const HostAccess& host, const std::string& name)
     return slots_of(name, digest);
   }
   if (names_file(name)) {
-    CKPTSEAL_ASSIGN(const std::optional<NamedKey> key, read_key_file(name));
+    CKPTSEAL_ASSIGN(const std::optional<NamedKey> key, read_key_file(name, nullptr));
     if (key) return slots_of(name, key->key.id());
   }
   if (name == "self") CKPTSEAL_TRY(host.require_provisioned());

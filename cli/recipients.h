@@ -11,18 +11,24 @@
 #include "cli/host_access.h"
 #include "cli/passphrase_source.h"
 #include "keymgr/pkcs11/token_uri.h"
-#include "keymgr/public_key/certificate.h"
+#include "keymgr/public_key/certificate_chain.h"
 #include "sealing/header_change.h"
 
 namespace ckptseal {
+
+// Who has to vouch for the certificates among the recipients, by files in PEM; none: nobody.
+struct IssuerOptions {
+  std::vector<std::string> ca;   // authorities: those that are trusted, and those between
+  std::vector<std::string> crl;  // revocation lists of all of them
+};
 
 class Recipients {
  public:
   // Finds and checks those of these names: self, passphrase, recovery, a trusted host, a file with
   // a host record, a certificate or a public key, a pkcs11: URI. So many as `threshold` of them are
-  // needed together.
+  // needed together. With issuers a key for which they cannot vouch is refused.
   static Result<Recipients> find(const HostAccess& host, const std::vector<std::string>& names,
-                                 std::size_t threshold);
+                                 std::size_t threshold, const IssuerOptions& issuers);
 
   bool empty() const { return count() == 0; }
   std::size_t count() const { return records_.size() + count_others(); }
@@ -62,6 +68,7 @@ class Recipients {
   std::vector<Key> keys_;
   std::vector<TokenUri> tokens_;
   std::size_t threshold_ = 1;
+  std::optional<ChainInputs> chain_;  // what each certificate is held against
   bool recovery_ = false;
   bool passphrase_ = false;
   std::optional<PassphraseSource> source_;

@@ -19,6 +19,7 @@ void add_sealing_options(const Verb& verb, SealingOptions& options) {
               "a public key, a pkcs11: URI, passphrase, recovery, self (the default)")
       .value_name("RECIPIENT");
   add_threshold_option(verb, options.threshold);
+  add_issuer_options(verb, options.issuers);
   verb.option("--cipher", options.cipher, "aes-256-gcm or chacha20-poly1305")
       .one_of({"aes-256-gcm", "chacha20-poly1305"})
       .shows_default();
@@ -41,6 +42,15 @@ void add_threshold_option(const Verb& verb, unsigned& threshold) {
               "So many of these recipients are needed to open it, together")
       .value_name("K")
       .shows_default();
+}
+
+void add_issuer_options(const Verb& verb, IssuerOptions& issuers) {
+  verb.option("--ca", issuers.ca,
+              "Only certificates for which one of these authorities vouches (PEM, with those "
+              "between)")
+      .value_name("FILE");
+  verb.option("--crl", issuers.crl, "None that these lists of those authorities revoke (PEM)")
+      .value_name("FILE");
 }
 
 Status check_recovery_fd(bool stdout_is_taken, int recovery_fd) {
@@ -67,7 +77,8 @@ Result<std::unique_ptr<Sealing>> Sealing::prepare(const Globals& globals,
   if (!options.unsigned_file) CKPTSEAL_TRY(host.require_provisioned());
   const std::vector<std::string> to =
       options.to.empty() ? std::vector<std::string>{"self"} : options.to;
-  CKPTSEAL_ASSIGN(Recipients recipients, Recipients::find(host, to, options.threshold));
+  CKPTSEAL_ASSIGN(Recipients recipients,
+                  Recipients::find(host, to, options.threshold, options.issuers));
   if (options.exclusive && options.threshold > 1) {
     return Error{Code::usage,
                  "--exclusive is for one recipient and --threshold for several; leave one of them "

@@ -17,6 +17,7 @@ struct RewrapOptions {
   std::vector<std::string> files;
   std::vector<std::string> add;
   unsigned threshold = 1;  // of those
+  IssuerOptions issuers;   // for those
   std::vector<std::string> remove;
   std::vector<std::string> replace;  // SLOT=RECIPIENT
   int new_passphrase_fd = -1;
@@ -78,7 +79,8 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
   }
   const HostAccess& host = reading->host();
   if (!options.add.empty()) CKPTSEAL_TRY(host.require_provisioned());
-  CKPTSEAL_ASSIGN(Recipients added, Recipients::find(host, options.add, options.threshold));
+  CKPTSEAL_ASSIGN(Recipients added,
+                  Recipients::find(host, options.add, options.threshold, options.issuers));
   added.warn(console, true);
   if (added.have_recovery()) CKPTSEAL_TRY(check_recovery_fd(globals.json, options.recovery_fd));
   CKPTSEAL_TRY(added.open(options.new_passphrase_fd));
@@ -163,6 +165,7 @@ void add_rewrap_verb(const Verb& command) {
   verb.option("FILE", options->files, "Sealed files, changed in place").required();
   verb.option("--add", options->add, "Who else can open it, as for --to").value_name("RECIPIENT");
   add_threshold_option(verb, options->threshold);
+  add_issuer_options(verb, options->issuers);
   verb.option("--remove", options->remove,
               "Whose slot goes: a recipient, the fingerprint of its record, or a slot's number")
       .value_name("SLOT");

@@ -80,7 +80,6 @@ Status add_anchors(X509_STORE* store, ByteView pem) {
 }
 
 Status add_crls(X509_STORE* store, ByteView pem) {
-  if (pem.empty()) return {};
   const std::string what = "The revocation lists";
   CKPTSEAL_ASSIGN(const std::vector<PemBlock> blocks, blocks_of(pem, "X509 CRL", what));
   for (const PemBlock& block : blocks) {
@@ -96,7 +95,10 @@ Status add_crls(X509_STORE* store, ByteView pem) {
 void set_rules(X509_STORE_CTX* context, bool with_crls, std::uint64_t now) {
   X509_VERIFY_PARAM* rules = X509_STORE_CTX_get0_param(context);
   X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_X509_STRICT);
-  if (with_crls) X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_CRL_CHECK);
+  // Whom a revoked authority has vouched for, nobody vouches for.
+  if (with_crls) {
+    X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+  }
   X509_VERIFY_PARAM_set_purpose(rules, X509_PURPOSE_ANY);
   X509_VERIFY_PARAM_set_auth_level(rules, security_level);
   X509_VERIFY_PARAM_set_time(rules, static_cast<time_t>(now));
@@ -106,24 +108,26 @@ Error untrusted(std::string message, int refusal) {
   return {Code::untrusted, std::move(message), static_cast<std::uint32_t>(refusal)};
 }
 
-Error refused(const std::string& what, int refusal) {
+// `depth` is 0 for the certificate itself, else an authority above it is meant.
+Error refused(const std::string& what, int refusal, int depth) {
   switch (refusal) {
     case X509_V_ERR_CERT_REVOKED:
       return {Code::revoked,
-              fmt::format("{} was revoked by its issuer: get a new one from its owner.", what),
+              fmt::format("{} was revoked by its issuer: get a new one from its owner.",
+                          depth == 0 ? what : fmt::format("{}: an authority above it", what)),
               static_cast<std::uint32_t>(refusal)};
     case X509_V_ERR_CRL_HAS_EXPIRED:
     case X509_V_ERR_CRL_NOT_YET_VALID:
-      return untrusted(
-          fmt::format("The revocation list for {} is too old or not valid yet: get the "
-                      "current one from its issuer.",
-                      what),
-          refusal);
-    case X509_V_ERR_UNABLE_TO_GET_CRL:
-      return untrusted(fmt::format("None of the revocation lists is from the issuer of {}: give "
-                                   "that one as well.",
+      return untrusted(fmt::format("A revocation list for {} is too old or not valid yet: get the "
+                                   "current one from its issuer.",
                                    what),
                        refusal);
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+      return untrusted(
+          fmt::format("None of the revocation lists is from {} of {}: give that one "
+                      "as well.",
+                      depth == 0 ? "the issuer" : "an authority above the issuer", what),
+          refusal);
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
@@ -163,7 +167,7 @@ Status check_chain(const Certificate& certificate, const ChainInputs& inputs, st
     return openssl_error("Cannot prepare the check of a certificate");
   }
   CKPTSEAL_TRY(add_anchors(store.get(), inputs.anchors));
-  CKPTSEAL_TRY(add_crls(store.get(), inputs.crls));
+  if (inputs.crls) CKPTSEAL_TRY(add_crls(store.get(), *inputs.crls));
   std::vector<OwnedCertificate> intermediates;
   if (!inputs.intermediates.empty()) {
     CKPTSEAL_ASSIGN(intermediates,
@@ -178,11 +182,12 @@ Status check_chain(const Certificate& certificate, const ChainInputs& inputs, st
       X509_STORE_CTX_init(context.get(), store.get(), leaf.get(), between.get()) != 1) {
     return openssl_error("Cannot prepare the check of a certificate");
   }
-  set_rules(context.get(), !inputs.crls.empty(), now);
+  set_rules(context.get(), inputs.crls.has_value(), now);
   const bool holds = X509_verify_cert(context.get()) == 1;
   ERR_clear_error();
   if (holds) return {};
-  return refused(what, X509_STORE_CTX_get_error(context.get()));
+  return refused(what, X509_STORE_CTX_get_error(context.get()),
+                 X509_STORE_CTX_get_error_depth(context.get()));
 }
 
 }  // namespace ckptseal

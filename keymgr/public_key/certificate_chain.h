@@ -4,21 +4,24 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "keymgr/public_key/certificate.h"
 
 namespace ckptseal {
 
-// All PEM; what is empty was not given.
+// All PEM.
 struct ChainInputs {
   Bytes anchors;        // certificates of the authorities that are trusted, one or more
   Bytes intermediates;  // certificates that may stand between; nothing is trusted in them
-  Bytes crls;  // revocation lists; if there are any, that of the leaf's issuer must be there
+  // Revocation lists; if they are given, those of all issuers in the chain must be among them.
+  std::optional<Bytes> crls;
 };
 
 // At `now`, in seconds since 1970. Code::untrusted when the chain does not hold, revoked when the
-// certificate was revoked, integrity for inputs that are damaged, usage without anchors.
+// certificate or an authority between was revoked, integrity for inputs that are damaged, usage
+// without anchors.
 Status check_chain(const Certificate& certificate, const ChainInputs& inputs, std::uint64_t now,
                    const std::string& what);
 

@@ -45,6 +45,7 @@ bool looks_like_pem(ByteView file) {
 
 Result<std::vector<PemBlock>> read_pem_blocks(ByteView file, const std::string& what) {
   prepare_openssl();
+  if (file.empty()) return std::vector<PemBlock>();  // OpenSSL refuses to read from nothing
   if (file.size() > std::numeric_limits<int>::max()) return damaged(what);
   const OwnedBio in(BIO_new_mem_buf(file.data(), static_cast<int>(file.size())));
   if (in == nullptr) return openssl_error("Cannot read PEM");

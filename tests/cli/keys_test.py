@@ -23,22 +23,59 @@ def key_file(key, password=None):
     return key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, wrapped)
 
 
-def certificate(key, name="backup of the archive", days=30, agreement=None, encipherment=None):
-    """By an issuer of its own, with the usage that its kind of key wants unless it is said."""
+def common_name(name):
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+class Authority:
+    """Signs certificates and revocation lists; its own certificate is signed by itself or by the one above."""
+
+    def __init__(self, name, above=None, days=30, serial=1):
+        self.name = common_name(name)
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        now = datetime.datetime.now(datetime.timezone.utc)
+        usage = x509.KeyUsage(digital_signature=False, content_commitment=False, key_encipherment=False,
+                              data_encipherment=False, key_agreement=False, key_cert_sign=True, crl_sign=True,
+                              encipher_only=False, decipher_only=False)
+        builder = (x509.CertificateBuilder().subject_name(self.name).issuer_name((above or self).name)
+                   .public_key(self.key.public_key()).serial_number(serial)
+                   .not_valid_before(now - 60 * DAY).not_valid_after(now + days * DAY)
+                   .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+                   .add_extension(usage, critical=True)
+                   .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False))
+        self.pem = (above or self).sign(builder).public_bytes(PEM)
+
+    def sign(self, builder):
+        number = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        return builder.add_extension(number, critical=False).sign(self.key, hashes.SHA256())
+
+    def revokes(self, *serials, days=1):
+        """Its list, valid until in so many days."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        builder = (x509.CertificateRevocationListBuilder().issuer_name(self.name)
+                   .last_update(now - 30 * DAY).next_update(now + days * DAY).add_extension(x509.CRLNumber(1), critical=False))
+        for serial in serials:
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - 30 * DAY).build())
+        return self.sign(builder).public_bytes(PEM)
+
+
+def certificate(key, name="backup of the archive", days=30, agreement=None, encipherment=None, by=None):
+    """By an issuer of its own or this Authority, with the usage that its kind of key wants unless it is said."""
     is_rsa = isinstance(key, rsa.RSAPrivateKey)
     agreement = not is_rsa if agreement is None else agreement
     encipherment = is_rsa if encipherment is None else encipherment
-    issuer = ec.generate_private_key(ec.SECP256R1())
+    by = by or Authority("issuer")
     now = datetime.datetime.now(datetime.timezone.utc)
     usage = x509.KeyUsage(digital_signature=not agreement and not encipherment, content_commitment=False,
                           key_encipherment=encipherment, data_encipherment=False, key_agreement=agreement,
                           key_cert_sign=False, crl_sign=False, encipher_only=False, decipher_only=False)
-    return (x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "issuer")]))
-            .public_key(key.public_key()).serial_number(7)
-            .not_valid_before(now - 60 * DAY).not_valid_after(now + days * DAY)
-            .add_extension(usage, critical=True).sign(issuer, hashes.SHA256()))
+    builder = (x509.CertificateBuilder()
+               .subject_name(common_name(name)).issuer_name(by.name)
+               .public_key(key.public_key()).serial_number(7)
+               .not_valid_before(now - 60 * DAY).not_valid_after(now + days * DAY)
+               .add_extension(usage, critical=True))
+    return by.sign(builder)
 
 
 KEYS = {

@@ -114,6 +114,21 @@ TEST_F(ChainTest, TheListOfTheIssuerHasToBeThere) {
   EXPECT_FALSE(check(direct).ok());
 }
 
+TEST_F(ChainTest, WhomARevokedAuthorityVouchesForIsRefused) {
+  const auto list = [&](const TestAuthority& by, const std::vector<long>& serials) {
+    return by.revoke(serials, some_day - one_day, some_day + one_day);
+  };
+  inputs.intermediates = bytes_of(between.pem());
+  inputs.crls = bytes_of(list(between, {}) + list(root, {}));
+  EXPECT_TRUE(check(longer).ok()) << check(longer).error().message;
+  inputs.crls = bytes_of(list(between, {}) + list(root, {1000}));
+  expect_refused(longer, Code::revoked, "an authority above it was revoked");
+  inputs.crls = bytes_of(list(between, {}));
+  expect_refused(longer, Code::untrusted, "an authority above the issuer");
+  inputs.crls = bytes_of(list(root, {}));
+  expect_refused(longer, Code::untrusted, "from the issuer");
+}
+
 TEST_F(ChainTest, OtherInputsAreRefused) {
   inputs.anchors = {};
   expect_refused(direct, Code::usage, "give the certificate of one");
@@ -123,6 +138,8 @@ TEST_F(ChainTest, OtherInputsAreRefused) {
   expect_refused(direct, Code::usage, "X509 CRL");
   inputs.anchors = bytes_of(root.pem());
   inputs.crls = bytes_of(root.pem());
+  expect_refused(direct, Code::usage, "The revocation lists");
+  inputs.crls = Bytes();
   expect_refused(direct, Code::usage, "The revocation lists");
   inputs.crls = {};
   inputs.intermediates = bytes_of(between.pem().substr(0, 200));
