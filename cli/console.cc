@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 
@@ -21,6 +22,8 @@ void print(std::FILE* file, const std::string& text) {
 }  // namespace
 
 void Console::warn(const std::string& sentence) {
+  // Of several files that a verb changes one may say what the other did.
+  if (std::find(warnings_.begin(), warnings_.end(), sentence) != warnings_.end()) return;
   end_progress();
   warnings_.push_back(sentence);
   print(stderr, fmt::format("ckpt-seal: warning: {}\n", sentence));

@@ -26,7 +26,7 @@ class Console {
  public:
   explicit Console(std::string verb) : verb_(std::move(verb)) {}
 
-  void warn(const std::string& sentence);
+  void warn(const std::string& sentence);  // each sentence once
   void note(const std::string& sentence);
   // Drawn on a terminal only.
   void progress(std::uint64_t done, std::uint64_t total);

@@ -88,9 +88,11 @@ Finding check_token(const HostAccess& host) {
 
 Finding check_journal(const Globals& globals) {
   const Status checked = Journal::check(globals.state);
-  if (checked.ok()) return good("journal", "Dumps and restores can be told of in the journal.");
+  if (checked.ok())
+    return good("journal", "What is done to checkpoints can be told of in the journal.");
   return problem("journal",
-                 fmt::format("No process can be dumped or restored: {}", checked.error().message));
+                 fmt::format("Nothing can be dumped, restored, rewrapped or shredded: {}",
+                             checked.error().message));
 }
 
 }  // namespace

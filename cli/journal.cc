@@ -19,8 +19,11 @@
 namespace ckptseal {
 namespace {
 
-constexpr std::size_t longest_text = 1024;  // bytes of UTF-8, before they are escaped
+// Bytes of UTF-8, before they are escaped.
+constexpr std::size_t longest_text = 1024;
+constexpr std::size_t longest_removed = 255;
 constexpr std::size_t most_recipients = 64;
+constexpr std::size_t most_removed = 16;
 constexpr std::chrono::seconds patience{10};
 
 std::string described(const std::string& path) { return fmt::format("the journal {}", path); }
@@ -42,12 +45,12 @@ std::string without_controls(const std::string& text) {
 }
 
 // Fit for a line, whatever file names and CRIU's log have brought into it.
-std::string plain_text(const std::string& text) {
+std::string plain_text(const std::string& text, std::size_t longest = longest_text) {
   // The library's own replacement of what is no UTF-8.
   const std::string escaped = Json(text).dump(-1, ' ', true, Json::error_handler_t::replace);
   std::string out = without_controls(Json::parse(escaped).get<std::string>());
-  if (out.size() <= longest_text) return out;
-  std::size_t end = longest_text - 3;
+  if (out.size() <= longest) return out;
+  std::size_t end = longest - 3;
   while (!begins_character(out[end])) --end;
   out.resize(end);
   return out + "...";
@@ -74,6 +77,14 @@ Json first_recipients(const Json& all) {
   return out;
 }
 
+Json first_removed(const std::vector<std::string>& all) {
+  Json out = Json::array();
+  for (std::size_t i = 0; i < std::min(all.size(), most_removed); ++i) {
+    out.push_back(plain_text(all[i], longest_removed));
+  }
+  return out;
+}
+
 int code_of(const JournalEntry& entry, const Error* error) {
   if (error == nullptr) return 0;
   return entry.ended_by != 0 ? 128 + entry.ended_by : static_cast<int>(error->code);
@@ -91,6 +102,8 @@ std::string line_of(const JournalEntry& entry, const Error* error) {
   line["origin"] = hex_or_null(entry.origin);
   line["recipients"] = first_recipients(entry.recipients);
   line["recipient_count"] = entry.recipients.size();
+  line["removed"] = first_removed(entry.removed);
+  line["removed_count"] = entry.removed.size();
   line["opened_slot"] = value_or_null(entry.opened_slot);
   line["path"] = plain_text(absolute(entry.path));
   line["pid"] = value_or_null(entry.pid);

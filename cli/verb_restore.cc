@@ -52,10 +52,7 @@ Result<Outcome> start_process(const Globals& globals, const RestoreVerbOptions& 
     pidfile.emplace(std::move(file));
   }
   HelperEvents events = reading->events(console);
-  events.authentic = [&](const proto::Authentic& what) {
-    entry.checkpoint_id = what.checkpoint_id();
-    entry.origin = what.origin();
-  };
+  events.authentic = [&](const proto::Authentic& what) { entry.set_authentic(what); };
   Result<Restored> restored = restore(job, events);
   if (!restored.ok()) return with_subject(reading->name(), std::move(restored).error());
   const HelperReport& report = restored.value().report;

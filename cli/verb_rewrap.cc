@@ -3,6 +3,7 @@
 // `ckpt-seal rewrap`: who can open a sealed file changes, the data does not. docs/recipients.md.
 #include <fmt/format.h>
 
+#include "cli/journal.h"
 #include "cli/reading.h"
 #include "cli/recipients.h"
 #include "cli/sealing.h"
@@ -63,9 +64,19 @@ constexpr std::string_view not_undone =
     "it "
     "before may have kept its key; only sealing the content anew revokes.";
 
-// One file, from its old recipients to its new ones.
+Status write_change(int fd, const std::string& file, const proto::HeaderChange& change) {
+  const Status written = write_header(fd, change);
+  if (written.ok()) return {};
+  return Error{written.error().code,
+               fmt::format("{}: {} It opens for its recipients from before or for those from "
+                           "after; run 'ckpt-seal rewrap' on it to see the change through.",
+                           file, written.error().message),
+               written.error().cause};
+}
+
+// One file, from its old recipients to its new ones. Fills in the entry as it learns more.
 Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
-                        const std::string& file, Console& console) {
+                        const std::string& file, Console& console, JournalEntry& entry) {
   ReadingOptions reading_options = options.reading;
   reading_options.file = file;
   CKPTSEAL_ASSIGN(const auto reading,
@@ -81,6 +92,7 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
   if (!options.add.empty()) CKPTSEAL_TRY(host.require_provisioned());
   CKPTSEAL_ASSIGN(Recipients added,
                   Recipients::find(host, options.add, options.threshold, options.issuers));
+  entry.recipients = added.records();
   added.warn(console, true);
   if (added.have_recovery()) CKPTSEAL_TRY(check_recovery_fd(globals.json, options.recovery_fd));
   CKPTSEAL_TRY(added.open(options.new_passphrase_fd));
@@ -100,19 +112,14 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
   job.only_passphrases = options.only_passphrase;
   HelperEvents events = reading->events(console);
   events.sign = [&](const Digest& digest) { return host.sign(digest); };
+  events.authentic = [&](const proto::Authentic& what) { entry.set_authentic(what); };
   const Result<HelperReport> report = rewrap_in_helper(job, events);
   if (!report.ok()) return with_subject(file, report.error());
   const bool changes = report.value().has_header_change();
   if (changes && !options.dry_run) {
-    const Status written = write_header(job.read.sealed_fd, report.value().header_change());
-    if (!written.ok()) {
-      return Error{written.error().code,
-                   fmt::format("{}: {} It opens for its recipients from before or for those from "
-                               "after; run 'ckpt-seal rewrap' on it to see the change through.",
-                               file, written.error().message),
-                   written.error().cause};
-    }
+    CKPTSEAL_TRY(write_change(job.read.sealed_fd, file, report.value().header_change()));
   }
+  entry.opened_slot = report.value().opened_slot();
   return Json{{"file", file},
               {"checkpoint_id", hex_of(report.value().checkpoint_id())},
               {"changed", changes},
@@ -123,16 +130,35 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
               {"removed", options.remove}};
 }
 
+// With a line in the journal, if there is one, unless the file was as it should be.
+Result<Json> rewrap_and_record(const Globals& globals, const RewrapOptions& options,
+                               const std::string& file, Console& console,
+                               const std::optional<Journal>& journal) {
+  JournalEntry entry;
+  entry.verb = "rewrap";
+  entry.path = file;
+  entry.removed = options.remove;
+  Result<Json> done = rewrap_one(globals, options, file, console, entry);
+  if (journal && (!done.ok() || done.value()["changed"].get<bool>())) {
+    journal->record(entry, done, console);
+  }
+  return done;
+}
+
 // Each file by itself: one that cannot be changed keeps no other from it.
 Result<Outcome> rewrap(const Globals& globals, RewrapOptions options, Console& console) {
   CKPTSEAL_TRY(split_replacements(options));
   CKPTSEAL_TRY(check(options));
+  std::optional<Journal> journal;
+  if (!options.dry_run) {
+    CKPTSEAL_ASSIGN(journal, Journal::open(globals.state));
+  }
   Outcome outcome;
   outcome.json["dry_run"] = options.dry_run;
   Json& files = outcome.json["files"] = Json::array();
   std::vector<Error> failures;
   for (const std::string& file : options.files) {
-    const Result<Json> done = rewrap_one(globals, options, file, console);
+    const Result<Json> done = rewrap_and_record(globals, options, file, console, journal);
     if (!done.ok()) {
       failures.push_back(done.error());
       if (options.files.size() > 1) console.warn(done.error().message);

@@ -6,6 +6,7 @@
 
 #include <iostream>
 
+#include "cli/journal.h"
 #include "cli/reading.h"
 #include "cli/verbs.h"
 #include "sealing/header_change.h"
@@ -40,10 +41,22 @@ Status confirm(const ShredOptions& options) {
   return Error{Code::failed, "Nothing was destroyed.", 0};
 }
 
-Result<Outcome> shred(const ShredOptions& options, Console& console) {
+// For the journal alone: what is wrong with them keeps no file from being destroyed.
+std::vector<TrustedOrigin> trusted_origins(const Globals& globals) {
+  const Result<HostAccess> host = HostAccess::open(globals);
+  if (!host.ok()) return {};
+  Result<std::vector<TrustedOrigin>> origins = host.value().trust_store().origins();
+  return origins.ok() ? std::move(origins).value() : std::vector<TrustedOrigin>();
+}
+
+Result<Outcome> destroy(const Globals& globals, const ShredOptions& options, Console& console,
+                        JournalEntry& entry) {
   CKPTSEAL_TRY(confirm(options));
   CKPTSEAL_ASSIGN(const UniqueFd fd, open_to_change(options.file));
-  if (Status done = shred_in_helper(fd.get(), options.dry_run); !done.ok()) {
+  HelperEvents events;
+  events.authentic = [&](const proto::Authentic& what) { entry.set_authentic(what); };
+  const ShredJob job{fd.get(), options.dry_run, trusted_origins(globals)};
+  if (Status done = shred_in_helper(job, events); !done.ok()) {
     return with_subject(options.file, done.error());
   }
   Outcome outcome;
@@ -52,6 +65,17 @@ Result<Outcome> shred(const ShredOptions& options, Console& console) {
                              options.dry_run ? "Would destroy" : "Destroyed", options.file);
   console.note(meaning);
   return outcome;
+}
+
+Result<Outcome> shred(const Globals& globals, const ShredOptions& options, Console& console) {
+  JournalEntry entry;
+  entry.verb = "shred";
+  entry.path = options.file;
+  if (options.dry_run) return destroy(globals, options, console, entry);
+  CKPTSEAL_ASSIGN(const Journal journal, Journal::open(globals.state));
+  Result<Outcome> done = destroy(globals, options, console, entry);
+  journal.record(entry, done, console);
+  return done;
 }
 
 }  // namespace
@@ -64,7 +88,7 @@ void add_shred_verb(const Verb& command) {
   verb.option("FILE", options->file, "Sealed file").required();
   verb.flag("--yes", options->yes, "Do not ask");
   verb.flag("--dry-run", options->dry_run, "Check that it is a sealed file, destroy nothing");
-  verb.does([options](const Globals&, Console& console) { return shred(*options, console); });
+  verb.does([options](const Globals& globals, Console& c) { return shred(globals, *options, c); });
 }
 
 }  // namespace ckptseal

@@ -99,6 +99,9 @@ Result<HelperReport> rewrap(const RewrapJob& job, HelperChannel& channel) {
   CKPTSEAL_ASSIGN(SealedFile file, SealedFile::open(read.sealed_fd));
   CKPTSEAL_ASSIGN(const SignatureState origin,
                   file.verify_origin(read.origins, read.allow_unsigned));
+  if (origin == SignatureState::good) {
+    CKPTSEAL_TRY(channel.authentic(file.immutable().id, file.immutable().origin));
+  }
   const HeaderBlock& header = file.header();
   if (is_exclusive(header.immutable.suite)) {
     return usage(
@@ -143,13 +146,25 @@ Status write_and_sync(int fd, ByteView bytes, std::uint64_t offset) {
   return system_error("Cannot write", errno);
 }
 
-Result<HelperReport> shred(int fd, bool dry_run) {
+// What is damaged, unsigned or of somebody else is destroyed all the same.
+Status tell_what_it_was(const ShredJob& job, HelperChannel& channel) {
+  Result<SealedFile> file = SealedFile::open(job.sealed_fd);
+  if (!file.ok()) return {};
+  const Result<SignatureState> origin = file.value().verify_origin(job.origins, true);
+  if (!origin.ok() || origin.value() != SignatureState::good) return {};
+  const ImmutablePart& immutable = file.value().immutable();
+  return channel.authentic(immutable.id, immutable.origin);
+}
+
+Result<HelperReport> shred(const ShredJob& job, HelperChannel& channel) {
+  const int fd = job.sealed_fd;
+  CKPTSEAL_TRY(tell_what_it_was(job, channel));
   Bytes preamble(block_size);
   CKPTSEAL_ASSIGN(const std::size_t done, pread_full(fd, preamble, 0));
   preamble.resize(done);
   CKPTSEAL_ASSIGN(const unsigned log2, parse_preamble(preamble));
   const std::size_t size = std::size_t{1} << log2;
-  for (unsigned copy = 0; copy < 2 && !dry_run; ++copy) {
+  for (unsigned copy = 0; copy < 2 && !job.dry_run; ++copy) {
     Bytes noise(size);
     CKPTSEAL_TRY(fill_random(noise));
     CKPTSEAL_TRY(write_and_sync(fd, noise, block_size + copy * size));
@@ -173,10 +188,10 @@ Status write_header(int fd, const proto::HeaderChange& change) {
   return {};
 }
 
-Status shred_in_helper(int fd, bool dry_run) {
-  const std::vector<int> descriptors = {fd};
+Status shred_in_helper(const ShredJob& job, const HelperEvents& events) {
+  const std::vector<int> descriptors = {job.sealed_fd};
   const Result<HelperReport> done = run_in_helper(
-      descriptors, [&](HelperChannel&) { return shred(fd, dry_run); }, HelperEvents());
+      descriptors, [&](HelperChannel& channel) { return shred(job, channel); }, events);
   return done.ok() ? Status() : Status(done.error());
 }
 

@@ -38,8 +38,13 @@ Result<HelperReport> rewrap_in_helper(const RewrapJob& job, const HelperEvents& 
 // from after.
 Status write_header(int fd, const proto::HeaderChange& change);
 
-// Overwrites both header copies with random bytes, but with `dry_run` only finds them, in the
-// helper. Code::integrity when it is no sealed checkpoint.
-Status shred_in_helper(int fd, bool dry_run);
+struct ShredJob {
+  int sealed_fd = -1;
+  bool dry_run = false;                // only find the header copies
+  std::vector<TrustedOrigin> origins;  // whose signature says what it was: `events.authentic`
+};
+
+// Overwrites both header copies with random bytes. Code::integrity when it is no sealed checkpoint.
+Status shred_in_helper(const ShredJob& job, const HelperEvents& events);
 
 }  // namespace ckptseal

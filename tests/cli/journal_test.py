@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The journal: which dump and restore leaves which line, and what happens when there can be none. docs/state.md."""
+"""The journal: which dump, restore, rewrap and shred leaves which line, and what happens when there can be none. docs/state.md."""
 
 import datetime
 import fcntl
@@ -16,8 +16,8 @@ import support
 from process_test import COUNTER, ProcessCase, wait_until
 
 MEMBERS = ["time", "verb", "code", "reason", "message", "checkpoint_id", "origin", "recipients", "recipient_count",
-           "opened_slot", "path", "pid", "uid"]
-LONGEST_LINE = 32 << 10
+           "removed", "removed_count", "opened_slot", "path", "pid", "uid"]
+LONGEST_LINE = 64 << 10
 
 
 def journal_of(state):
@@ -152,6 +152,130 @@ class Journal(JournalCase):
         self.assertEqual(target.read_bytes(), b"")
 
 
+class JournalOfChanges(JournalCase):
+    """Of rewrap and shred."""
+
+    HOSTS = ("host-a", "host-b")
+
+    def fingerprint(self, host):
+        return self.json(host.run("--json", "host", "show"))["record"]["fingerprint"]
+
+    def vouched_for(self, path):
+        return self.json(self.b.run("--json", "inspect", path))["checkpoint_id"], self.fingerprint(self.a)
+
+    def test_a_rewrap(self):
+        path = self.sealed()
+        expected = self.vouched_for(path)
+        self.succeeds(self.b.run("rewrap", "--dry-run", path, "--add", self.a.record()))
+        self.succeeds(self.b.run("rewrap", path))
+        self.assertFalse(journal_of(self.b.state).exists() and journal_of(self.b.state).read_bytes())
+        self.succeeds(self.b.run("rewrap", path, "--add", self.a.record(), "--add", "passphrase", "--new-passphrase-fd", "0",
+                                 input=b"horse"))
+        self.succeeds(self.b.run("rewrap", path, "--remove", "passphrase", "--remove", self.a.record()))
+        self.refused(self.b.run("rewrap", path, "--remove", "0"), 2)
+        missing = self.folder / "missing.cks"
+        self.refused(self.b.run("rewrap", path, missing, "--add", self.a.record()), 1, "1 of 2")
+        added, removed, refused, changed, failed = self.entries(self.b.state)
+        host = {"name": "host-a", "fingerprint": self.fingerprint(self.a)}
+        self.assertEqual((added["verb"], added["code"], added["reason"], added["opened_slot"]), ("rewrap", 0, "done", 0))
+        self.assertEqual(added["recipients"], [host, {"name": "passphrase", "fingerprint": None}])
+        self.assertEqual((added["recipient_count"], added["removed"], added["removed_count"]), (2, [], 0))
+        self.assertEqual((removed["recipients"], removed["removed"]), ([], ["passphrase", str(self.a.record())]))
+        self.assertEqual((refused["code"], refused["removed"], refused["removed_count"]), (2, ["0"], 1))
+        self.assertIn("no slot would be left", refused["message"])
+        self.assertEqual((changed["recipients"], changed["path"]), ([host], str(path)))
+        self.assertEqual((failed["code"], failed["path"], failed["checkpoint_id"]), (1, str(missing), None))
+        for entry in (added, removed, refused, changed):
+            self.assertEqual((entry["checkpoint_id"], entry["origin"]), expected)
+            self.assertEqual((entry["uid"], entry["pid"]), (os.getuid(), None))
+
+    def test_a_rewrap_that_fails_in_the_middle(self):
+        path = self.sealed()
+        done = subprocess.run(["strace", "-qq", "-o", "/dev/null", "-e", "inject=pwrite64:error=EIO:when=2", support.program(),
+                               "--state", self.b.state, "rewrap", path, "--add", self.a.record()], capture_output=True,
+                              timeout=120, env=support.ENVIRONMENT)
+        self.refused(done, 1, "Cannot write")
+        self.succeeds(self.b.run("rewrap", path))
+        failed, completed = self.entries(self.b.state)
+        self.assertIn("from before or for those from after", failed["message"])
+        self.assertEqual((failed["code"], failed["recipient_count"], failed["opened_slot"]), (1, 1, None))
+        self.assertEqual((completed["code"], completed["recipient_count"]), (0, 0))
+        self.assertEqual(failed["checkpoint_id"], completed["checkpoint_id"])
+
+    def test_a_shred(self):
+        path = self.sealed()
+        expected = self.vouched_for(path)
+        self.succeeds(self.b.run("shred", "--dry-run", path))
+        self.assertFalse(journal_of(self.b.state).exists())
+        self.refused(self.b.run("shred", path), 2, "--yes")
+        self.succeeds(self.b.run("shred", "--yes", path))
+        self.succeeds(self.b.run("shred", "--yes", path))
+        self.refused(self.b.run("shred", "--yes", self.write("plain", b"p" * 200_000)), 5)
+        unasked, done, again, refused = self.entries(self.b.state)
+        self.assertEqual((unasked["code"], done["verb"], done["code"], done["path"]), (2, "shred", 0, str(path)))
+        self.assertEqual((done["checkpoint_id"], done["origin"]), expected)
+        self.assertEqual((done["recipients"], done["removed"]), ([], []))
+        # Nothing is left that could say what it was.
+        self.assertEqual((again["code"], again["checkpoint_id"], again["origin"]), (0, None, None))
+        self.assertEqual((refused["code"], refused["checkpoint_id"]), (5, None))
+
+    def test_nothing_that_nobody_vouches_for(self):
+        plain = self.write("plain", b"some content")
+        unsigned, stranger = self.folder / "unsigned.cks", self.folder / "stranger.cks"
+        self.succeeds(self.a.run("seal", "--unsigned", "-o", unsigned, "--to", self.b.record(), plain))
+        self.succeeds(self.b.run("seal", "-o", stranger, "--to", self.a.record(), plain))  # host-a does not trust host-b
+        damaged = self.sealed()
+        content = bytearray(damaged.read_bytes())
+        content[-4096 + 26] ^= 1  # its signature
+        damaged.write_bytes(content)
+        self.succeeds(self.b.run("rewrap", unsigned, "--allow-unsigned", "--add", self.a.record()))
+        self.refused(self.a.run("rewrap", stranger, "--add", self.a.record()), 4)
+        self.refused(self.b.run("rewrap", damaged, "--add", self.a.record()), 5)
+        for host, path in ((self.b, unsigned), (self.a, stranger), (self.b, damaged)):
+            self.succeeds(host.run("shred", "--yes", path))
+        entries = self.entries(self.a.state) + self.entries(self.b.state)
+        self.assertEqual([entry["code"] for entry in entries], [4, 0, 0, 5, 0, 0])
+        for entry in entries:
+            self.assertEqual((entry["checkpoint_id"], entry["origin"]), (None, None))
+
+    def test_what_is_removed_under_a_long_name(self):
+        names = ["€" * 100] + [f"{number}/\"\\" for number in range(17)]
+        self.refused(self.b.run("rewrap", self.sealed(), *[word for name in names for word in ("--remove", name)]), 2)
+        entry, = self.entries(self.b.state)
+        self.assertEqual((len(entry["removed"]), entry["removed_count"]), (16, 18))
+        self.assertEqual(entry["removed"][:2], ["€" * 84 + "...", '0/"\\'])
+
+    def test_without_a_journal_nothing_is_done(self):
+        path = self.sealed()
+        before = path.read_bytes()
+        journal_of(self.b.state).symlink_to(self.folder / "elsewhere")
+        for verb in (("rewrap", path, "--add", self.a.record()), ("shred", "--yes", path)):
+            self.refused(self.b.run(*verb), 1, "journal", "symbolic link")
+            self.assertEqual(path.read_bytes(), before)
+        # A dry run changes nothing, so there is nothing to tell of.
+        self.succeeds(self.b.run("shred", "--dry-run", path))
+        self.succeeds(self.b.run("rewrap", "--dry-run", path, "--add", self.a.record()))
+        journal_of(self.b.state).unlink()
+        self.succeeds(self.b.run("shred", "--yes", path))
+        self.assertEqual(len(self.entries(self.b.state)), 1)
+
+    def test_without_a_state_folder(self):
+        files = [self.sealed().rename(self.folder / f"{number}.cks") for number in range(2)]
+        for path in files:
+            self.succeeds(self.b.run("rewrap", path, "--add", "passphrase", "--new-passphrase-fd", "0", input=b"horse"))
+        nowhere = self.folder / "nowhere"
+        trust = ("--trust", self.a.record(), "--trust", self.b.record())
+        for path in files:
+            done = support.run("--state", nowhere, "rewrap", path, *trust, "--identity", "passphrase", "--passphrase-fd", "0",
+                               "--remove", self.b.record(), "--only-passphrase", input=b"horse")
+            self.assertIn(b"no state folder, so no journal", self.succeeds(done).stderr)
+        done = support.run("--json", "--state", nowhere, "shred", "--yes", files[0])
+        self.assertIn("no state folder, so no journal", self.json(self.succeeds(done))["warnings"][0])
+        done = support.run("--state", nowhere, "shred", "--yes", self.folder / "missing.cks")
+        self.assertNotIn(b"journal", self.refused(done, 1).stderr)
+        self.assertFalse(nowhere.exists())
+
+
 class JournalRights(JournalCase):
     HOSTS = ("host-b",)
 
@@ -165,6 +289,15 @@ class JournalRights(JournalCase):
         journal_of(self.b.state).touch(0o600)
         os.chown(journal_of(self.b.state), 12345, 0)
         self.refused(self.restore_of_nothing(self.b.state), 1, "journal", "user 12345")
+
+    def test_a_state_folder_of_another_user_stops_what_changes_a_file(self):
+        """It is not as if there were none: then anybody could do without the journal."""
+        path = self.write("x.cks", b"")
+        for folder in (self.base, self.folder):
+            folder.chmod(0o755)
+        done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", support.program(), "--state",
+                               self.b.state, "shred", "--yes", path], capture_output=True, timeout=60, env=support.ENVIRONMENT)
+        self.refused(done, 1, "state folder")
 
     def test_a_full_disk_is_a_warning_and_leaves_no_half_line(self):
         disk = self.full_disk()

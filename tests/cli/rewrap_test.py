@@ -248,10 +248,10 @@ class InterruptedCase(RewrapCase):
         return self.sealed(b"some content", "host-b", "--to", self.a.record())
 
     def changes(self, path, call, inject):
-        """A rewrap that is interfered with."""
+        """A rewrap that is interfered with where it writes to the file, and not to the journal."""
         log = self.folder / "strace"
         done = subprocess.run(
-            ["strace", "-qq", "-o", log, "-e", f"trace={call}", "-e", f"inject={call}:{inject}",
+            ["strace", "-qq", "-o", log, "-P", path, "-e", f"trace={call}", "-e", f"inject={call}:{inject}",
              support.program(), "--state", str(self.b.state), "rewrap", str(path), "--add", str(self.c.record()), "--remove",
              str(self.a.record())], capture_output=True, stdin=subprocess.DEVNULL, timeout=120, env=support.ENVIRONMENT)
         return done, log.read_text()
