@@ -38,17 +38,25 @@ Status send_frame(int socket, const std::string& body) {
   return {};
 }
 
+// As read_full(). What the other end had not read yet when it was killed makes the end of its
+// stream an error.
+Result<std::size_t> read_until_gone(int socket, MutableByteView out) {
+  Result<std::size_t> done = read_full(socket, out);
+  if (!done.ok() && done.error().cause == ECONNRESET) return std::size_t{0};
+  return done;
+}
+
 // nullopt when the other end is gone.
 Result<std::optional<Bytes>> receive_frame(int socket) {
   ByteArray<4> length_bytes{};
-  CKPTSEAL_ASSIGN(std::size_t done, read_full(socket, length_bytes));
+  CKPTSEAL_ASSIGN(std::size_t done, read_until_gone(socket, length_bytes));
   if (done == 0) return std::optional<Bytes>();
   const std::uint32_t length = ByteReader(length_bytes).u32();
   if (done != length_bytes.size() || length > largest_message) {
     return no_message();
   }
   Bytes body(length);
-  CKPTSEAL_ASSIGN(done, read_full(socket, body));
+  CKPTSEAL_ASSIGN(done, read_until_gone(socket, body));
   if (done != length) return std::optional<Bytes>();
   return std::optional<Bytes>(std::move(body));
 }
@@ -198,12 +206,19 @@ int helper_main(int socket, std::span<const int> descriptors,
   }
 }
 
+// A helper that is gone is found out by reading, which says how it ended.
+Status tell(int socket, const proto::ToHelper& message) {
+  Status sent = send_frame(socket, message.SerializeAsString());
+  if (!sent.ok() && sent.error().cause == EPIPE) return {};
+  return sent;
+}
+
 Status answer_sign_request(int socket, const std::string& bytes, const HelperEvents& events) {
   Digest digest{};
   proto::ToHelper answer;
   if (bytes.size() != digest.size() || !events.sign) {
     set_failure(*answer.mutable_failure(), {Code::failed, "There is nothing to sign with.", 0});
-    return send_frame(socket, answer.SerializeAsString());
+    return tell(socket, answer);
   }
   std::copy(bytes.begin(), bytes.end(), digest.begin());
   const Result<EcdsaSignature> signature = events.sign(digest);
@@ -212,7 +227,7 @@ Status answer_sign_request(int socket, const std::string& bytes, const HelperEve
   } else {
     set_failure(*answer.mutable_failure(), signature.error());
   }
-  return send_frame(socket, answer.SerializeAsString());
+  return tell(socket, answer);
 }
 
 Status answer_with(int socket, const std::function<Status()>& event) {
@@ -223,7 +238,7 @@ Status answer_with(int socket, const std::function<Status()>& event) {
   } else {
     set_failure(*answer.mutable_failure(), done.error());
   }
-  return send_frame(socket, answer.SerializeAsString());
+  return tell(socket, answer);
 }
 
 // The parent's side of the talk with one helper.

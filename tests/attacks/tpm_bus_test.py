@@ -32,22 +32,12 @@ def at_command(name, answer):
     return lambda number, _command, ask: answer(ask) if number == COMMANDS.index(name) else ask()
 
 
-def start_tpm(cls, name):
-    """The socket of a new software TPM."""
-    folder = cls.base / name
-    tools = support.TOP / "swtpm-ci"
-    for command in (["manufacture", "--ca", cls.base / "ca", folder], ["start", folder]):
-        subprocess.run([tools / command[0], *command[1:]], check=True, timeout=120, stdout=subprocess.DEVNULL)
-    cls.addClassCleanup(subprocess.run, [tools / "stop", folder], check=True, stdout=subprocess.DEVNULL)
-    return folder / "sock"
-
-
 class OnTheBus(attack_case.AttackCase):
     @classmethod
     def make_host(cls, name):
         if name != "host-b":
             return super().make_host(name)
-        cls.tpm = start_tpm(cls, "tpm-b")
+        cls.tpm = support.start_tpm(cls, "tpm-b")
         return support.Host(cls.base, name, f"swtpm:path={cls.tpm}")
 
     def between(self, behavior=lambda _number, _command, ask: ask()):
@@ -156,7 +146,7 @@ class OnTheBus(attack_case.AttackCase):
             self.harmless(at_command("FlushContext", lambda _ask, answer=answer: answer))
 
     def test_another_tpm_in_its_place(self):
-        bare, other = start_tpm(type(self), "bare"), start_tpm(type(self), "other")
+        bare, other = support.start_tpm(type(self), "bare"), support.start_tpm(type(self), "other")
         support.Host(self.base, "host-o", f"swtpm:path={other}")  # the same handles, other keys: another storage parent
         for tpm, code in ((bare, BACKEND), (other, INTEGRITY)):
             there = TpmInTheMiddle("", tpm).ask

@@ -104,6 +104,16 @@ class Host:
                        stdout=subprocess.DEVNULL, timeout=60)
 
 
+def start_tpm(cls, name):
+    """The socket of a new software TPM that runs as long as the tests of this class."""
+    folder = cls.base / name
+    tools = TOP / "swtpm-ci"
+    for command in (["manufacture", "--ca", cls.base / "ca", folder], ["start", folder]):
+        subprocess.run([tools / command[0], *command[1:]], check=True, timeout=120, stdout=subprocess.DEVNULL)
+    cls.addClassCleanup(subprocess.run, [tools / "stop", folder], check=True, stdout=subprocess.DEVNULL)
+    return folder / "sock"
+
+
 class CliTest(unittest.TestCase):
     HOSTS = ("host-a", "host-b")
 

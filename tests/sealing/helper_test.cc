@@ -141,6 +141,44 @@ TEST(HelperTest, AHelperThatIsKilledIsOneSentence) {
   }
 }
 
+TEST(HelperTest, AHelperThatIsKilledBeforeItReadAnAnswerIsTheSameSentence) {
+  Result<Pipe> pipe = make_pipe();
+  ASSERT_TRUE(pipe.ok() && write_full(pipe.value().write_end.get(), as_bytes("a")).ok());
+  HelperEvents events;
+  events.outside_fd = pipe.value().read_end.get();
+  events.outside = []() -> Result<bool> { return true; };
+  const Result<HelperReport> report = run(
+      [](HelperChannel& channel) -> Result<HelperReport> {
+        pollfd watched = {channel.fd(), POLLIN, 0};
+        if (poll(&watched, 1, -1) == 1) kill(getpid(), SIGKILL);
+        for (;;) pause();
+      },
+      events);
+  ASSERT_FALSE(report.ok());
+  EXPECT_NE(report.error().message.find("signal 9"), std::string::npos) << report.error().message;
+}
+
+TEST(HelperTest, AHelperThatIsKilledWhileItWaitsForASignatureIsTheSameSentence) {
+  pid_t helper = 0;
+  HelperEvents events;
+  events.warning = [&](const std::string& pid) { helper = std::stoi(pid); };
+  events.sign = [&](const Digest&) -> Result<EcdsaSignature> {
+    siginfo_t ended = {};
+    kill(helper, SIGKILL);
+    EXPECT_EQ(waitid(P_PID, static_cast<id_t>(helper), &ended, WEXITED | WNOWAIT), 0);
+    return EcdsaSignature{};
+  };
+  const Result<HelperReport> report = run(
+      [](HelperChannel& channel) -> Result<HelperReport> {
+        CKPTSEAL_TRY(channel.warn(std::to_string(getpid())));
+        CKPTSEAL_TRY(channel.sign(Digest{}));
+        return HelperReport();
+      },
+      events);
+  ASSERT_FALSE(report.ok());
+  EXPECT_NE(report.error().message.find("signal 9"), std::string::npos) << report.error().message;
+}
+
 TEST(HelperTest, AForbiddenCallIsOneSentence) {
   const Result<HelperReport> report = run([](HelperChannel&) -> Result<HelperReport> {
     CKPTSEAL_TRY(enter_sandbox());
