@@ -138,7 +138,8 @@ Status Token::find_token() {
   return {};
 }
 
-// A slot whose token cannot be asked is no match; with nothing else in it that is said.
+// An empty slot is no match. One whose token does not answer is an error: it may be the one that is
+// meant, or a second one.
 Result<bool> Token::matches(CK_SLOT_ID slot) const {
   const CK_SLOT_ID wanted = p11_kit_uri_get_slot_id(uri_.get());
   if (wanted != static_cast<CK_SLOT_ID>(-1) && wanted != slot) return false;

@@ -106,7 +106,10 @@ class StepCase(ProcessCase):
     @staticmethod
     def run_folder_of(pid):
         for path in pathlib.Path(f"/proc/{pid}/fd").iterdir():
-            name = os.readlink(path)
+            try:
+                name = os.readlink(path)
+            except FileNotFoundError:
+                continue  # closed meanwhile: only the process that waits at a step stands still
             if RUN_FOLDER.match(name):
                 return pathlib.Path(name)
         return None
