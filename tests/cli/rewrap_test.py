@@ -298,7 +298,9 @@ class RewrapInterrupted(InterruptedCase):
         old = self.headers(path)[0]
         self.succeeds(self.b.run("rewrap", path, "--add", self.c.record(), "--remove", self.a.record()))
         new = self.headers(path)[0]
-        for cut in (1, 24, 512, 4096, 8192, HEADER - 32, HEADER - 1):
+        # Two checksums may end with the same bytes, and without those the new one is whole.
+        last = max(at for at in range(HEADER) if new[at] != old[at])
+        for cut in (1, 24, 512, 4096, 8192, HEADER - 32, last):
             torn = new[:cut] + old[cut:]
             for first, second, is_new in ((old, torn, False), (torn, new, True)):
                 with self.subTest((cut, is_new)):
