@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include "cli/journal.h"
+
+#include <algorithm>
 #include "cli/reading.h"
 #include "cli/recipients.h"
 #include "cli/sealing.h"

@@ -2,7 +2,9 @@
 #include "keymgr/pkcs11/pin_file.h"
 
 #include <fcntl.h>
+
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "base/fd.h"
 
