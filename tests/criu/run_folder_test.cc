@@ -42,7 +42,7 @@ class RunFolderTest : public testing::Test {
   std::string leftover(const std::string& name, unsigned mode = 0700) const {
     std::string path = in_base(name);
     fs::create_directories(path + "/work");
-    std::ofstream(path + "/work/criu.log") << "something";
+    std::ofstream(fs::path(path) / "work" / "criu.log") << "something";
     EXPECT_EQ(symlink("/proc/self/exe", (path + "/ckpt-seal-hook").c_str()), 0);
     EXPECT_EQ(chmod(path.c_str(), mode), 0);
     return path;
@@ -112,7 +112,8 @@ TEST_F(RunFolderTest, WhatIsNotOfItsFormIsKept) {
       leftover("other-aaaaaa"), leftover("ckpt-seal-Op3nd1", 0755)};
   std::ofstream(in_base("ckpt-seal-afile1")) << "no folder";
   make();
-  for (const std::string& path : others) EXPECT_TRUE(fs::exists(path + "/work/criu.log")) << path;
+  for (const std::string& path : others)
+    EXPECT_TRUE(fs::exists(fs::path(path) / "work" / "criu.log")) << path;
   EXPECT_TRUE(fs::exists(in_base("ckpt-seal-afile1")));
 }
 
@@ -124,7 +125,7 @@ TEST_F(RunFolderTest, LinksAreNotFollowed) {
   make();
   EXPECT_FALSE(fs::exists(old));
   EXPECT_TRUE(fs::is_symlink(in_base("ckpt-seal-alink1")));
-  EXPECT_TRUE(fs::exists(elsewhere + "/work/criu.log"));
+  EXPECT_TRUE(fs::exists(fs::path(elsewhere) / "work" / "criu.log"));
 }
 
 TEST_F(RunFolderTest, AnotherUsersAreKept) {
@@ -132,7 +133,7 @@ TEST_F(RunFolderTest, AnotherUsersAreKept) {
   const std::string theirs = leftover("ckpt-seal-theirs");
   ASSERT_EQ(chown(theirs.c_str(), 12345, 12345), 0);
   make();
-  EXPECT_TRUE(fs::exists(theirs + "/work/criu.log"));
+  EXPECT_TRUE(fs::exists(fs::path(theirs) / "work" / "criu.log"));
   ASSERT_EQ(chown(theirs.c_str(), 0, 0), 0);
   make();
   EXPECT_FALSE(fs::exists(theirs));
