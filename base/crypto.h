@@ -5,6 +5,7 @@
 // but for AES-256-GCM on x86-64, which is libipsec-mb's.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -82,6 +83,8 @@ struct EcPoint {  // on P-256, big-endian
   bool operator==(const EcPoint&) const = default;
 };
 using EcdsaSignature = ByteArray<64>;  // r || s, big-endian
+// Signs a digest with a key on P-256, of a TPM, a token or a file.
+using DigestSigner = std::function<Result<EcdsaSignature>(const Digest&)>;
 
 // false when the point is not on the curve or the signature is not of this digest and key.
 bool verify_p256(const EcPoint& key, const Digest& digest, const EcdsaSignature& signature);

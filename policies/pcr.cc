@@ -154,10 +154,10 @@ std::string_view pcr_purpose(unsigned pcr) {
   }
 }
 
-Digest policy_pcr(const PcrSelection& selection, const Digest& pcr_digest) {
+Digest policy_pcr(const PcrSelection& selection, const Digest& pcr_digest, const Digest& before) {
   const std::uint32_t mask = selection.mask();
   ByteWriter extension;
-  extension.zeros(32).u32(tpm_cc_policy_pcr);
+  extension.bytes(before).u32(tpm_cc_policy_pcr);
   // TPML_PCR_SELECTION with one bank; in pcrSelect, PCR n is bit n mod 8 of octet n div 8.
   extension.u32(1).u16(tpm_alg_sha256).u8(PcrSelection::count / 8);
   for (unsigned shift = 0; shift < PcrSelection::count; shift += 8) {

@@ -54,8 +54,10 @@ struct PcrValues {
 // Platform Firmware Profile; UAPI Group, "Linux TPM PCR Registry"); empty where nothing is defined.
 std::string_view pcr_purpose(unsigned pcr);
 
-// policyDigest after TPM2_PolicyPCR on a fresh SHA-256 session (TPM 2.0 Part 3, "TPM2_PolicyPCR"):
-// SHA-256(32 zeros || TPM_CC_PolicyPCR || TPML_PCR_SELECTION || pcrDigest).
-Digest policy_pcr(const PcrSelection& selection, const Digest& pcr_digest);
+// policyDigest after TPM2_PolicyPCR on a SHA-256 session that held `before`, a fresh one zeros (TPM
+// 2.0 Part 3, "TPM2_PolicyPCR"):
+// SHA-256(before || TPM_CC_PolicyPCR || TPML_PCR_SELECTION || pcrDigest).
+Digest policy_pcr(const PcrSelection& selection, const Digest& pcr_digest,
+                  const Digest& before = Digest{});
 
 }  // namespace ckptseal
