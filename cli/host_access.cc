@@ -13,7 +13,6 @@
 #include "base/step.h"
 #include "cli/token_signer.h"
 #include "keymgr/pkcs11/pin_file.h"
-#include "keymgr/tpm2/slot.h"
 
 namespace ckptseal {
 namespace {
@@ -21,12 +20,14 @@ namespace {
 // Connects at the first question, so that a file without a slot for this host needs no TPM.
 class LazyTpm : public Tpm {
  public:
-  LazyTpm(std::string tcti, std::chrono::milliseconds timeout, TpmKeys keys)
-      : tcti_(std::move(tcti)), timeout_(timeout), keys_(std::move(keys)) {}
+  LazyTpm(std::string tcti, std::chrono::milliseconds timeout, TpmKeys keys, bool verbose)
+      : tcti_(std::move(tcti)), timeout_(timeout), keys_(std::move(keys)), verbose_(verbose) {}
 
-  Result<Secret> unseal(const SealedObject& object, const PcrSelection& selection) override {
+  Result<Secret> unseal(const SealedObject& object, const PolicyRun& run) override {
     CKPTSEAL_ASSIGN(EsysTpm * tpm, connected());
-    return tpm->unseal(object, selection);
+    Result<Secret> out = tpm->unseal(object, run);
+    if (verbose_) show_commands(tpm->connection());
+    return out;
   }
   Result<EcdsaSignature> sign(const Digest& digest) override {
     CKPTSEAL_ASSIGN(EsysTpm * tpm, connected());
@@ -38,6 +39,15 @@ class LazyTpm : public Tpm {
   }
 
  private:
+  // On the terminal at once: this is the helper, and what it says to its parent comes later.
+  static void show_commands(TpmConnection& connection) {
+    std::vector<std::string> names;
+    for (const std::uint32_t code : connection.commands()) names.push_back(command_name(code));
+    const std::string line =
+        fmt::format("ckpt-seal: {} TPM commands: {}.\n", names.size(), fmt::join(names, ", "));
+    (void)write_full(STDERR_FILENO, as_bytes(line));
+    connection.forget_commands();
+  }
   Result<EsysTpm*> connected() {
     if (!tpm_) {
       CKPTSEAL_ASSIGN(TpmConnection connection, TpmConnection::open(tcti_, timeout_));
@@ -50,14 +60,14 @@ class LazyTpm : public Tpm {
   std::string tcti_;
   std::chrono::milliseconds timeout_;
   TpmKeys keys_;
+  bool verbose_;
   std::optional<EsysTpm> tpm_;
 };
 
 class HostTpmIdentity : public Identity {
  public:
-  HostTpmIdentity(std::string tcti, std::chrono::milliseconds timeout, const TpmKeys& keys)
-      : tpm_(std::move(tcti), timeout, keys),
-        identity_(tpm_, keys.storage_parent.public_area.name()) {}
+  HostTpmIdentity(LazyTpm tpm, const TpmName& parent, ReleaseHelp help)
+      : tpm_(std::move(tpm)), identity_(tpm_, parent, std::move(help)) {}
 
   Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id) override {
     return identity_.unwrap(slot, id);
@@ -82,6 +92,7 @@ Seconds now_seconds() { return static_cast<Seconds>(std::time(nullptr)); }
 Result<HostAccess> HostAccess::open(const Globals& globals) {
   HostAccess host(globals.state);
   host.tpm_name_ = globals.tpm;
+  host.verbose_ = globals.verbose;
   host.tpm_timeout_ = std::chrono::seconds(globals.tpm_timeout);
   const Status checked = host.state_.check();
   if (!checked.ok()) {
@@ -165,8 +176,11 @@ Result<std::unique_ptr<Identity>> HostAccess::token_identity() const {
   return ckptseal::token_identity(uri, std::move(key), storage_key_id(token_->id), pin_of(uri));
 }
 
-std::unique_ptr<Identity> HostAccess::tpm_identity(const std::string& tcti) const {
-  return std::make_unique<HostTpmIdentity>(tcti, tpm_timeout_, *keys_);
+std::unique_ptr<Identity> HostAccess::tpm_identity(const std::string& tcti,
+                                                   ReleaseHelp help) const {
+  return std::make_unique<HostTpmIdentity>(LazyTpm(tcti, tpm_timeout_, *keys_, verbose_),
+                                           keys_->storage_parent.public_area.name(),
+                                           std::move(help));
 }
 
 }  // namespace ckptseal

@@ -13,6 +13,7 @@
 #include "keymgr/public_key/public_key.h"
 #include "keymgr/recipient.h"
 #include "keymgr/tpm2/esys_tpm.h"
+#include "keymgr/tpm2/tpm_identity.h"
 #include "provisioning/state.h"
 #include "provisioning/tpm_access.h"
 
@@ -49,7 +50,7 @@ class HostAccess {
   // ended when it takes longer than the TPM may.
   Result<EcdsaSignature> sign(const Digest& digest) const;
   // Reaches the TPM of `session` only when a slot is for this host. For use in the helper.
-  std::unique_ptr<Identity> tpm_identity(const std::string& tcti) const;
+  std::unique_ptr<Identity> tpm_identity(const std::string& tcti, ReleaseHelp help) const;
   // The same of the host's token. Code::integrity when its record has no key of P-256.
   Result<std::unique_ptr<Identity>> token_identity() const;
 
@@ -63,6 +64,7 @@ class HostAccess {
   std::optional<HostTokenState> token_;
   std::string tpm_name_;
   std::chrono::milliseconds tpm_timeout_{};
+  bool verbose_ = false;
 };
 
 }  // namespace ckptseal

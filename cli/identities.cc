@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "keymgr/passphrase/passphrase.h"
 #include "keymgr/pkcs11/pin_file.h"
 #include "keymgr/pkcs11/token_key.h"
@@ -13,8 +15,13 @@
 #include "keymgr/threshold/threshold.h"
 
 namespace ckptseal {
-Result<Identities> Identities::find(const HostAccess& host, const std::vector<std::string>& names) {
+Result<Identities> Identities::find(const HostAccess& host, const std::vector<std::string>& names,
+                                    const std::string& file) {
   Identities out(host);
+  if (file != "-") {
+    out.folder_ = std::filesystem::path(file).parent_path().string();
+    if (out.folder_.empty()) out.folder_ = ".";
+  }
   for (const std::string& name : names) CKPTSEAL_TRY(out.add(name));
   return out;
 }
@@ -58,18 +65,19 @@ bool Identities::empty() const {
   return !host_key_ && !passphrase_ && !recovery_ && key_files_.empty() && tokens_.empty();
 }
 
-// Whether a key file wants a password, and a token a PIN, is known in the helper alone: unless
-// something is wanted for certain it is no failure that there is nowhere to ask.
+// Whether a key file wants a password, and a token or a policy a PIN, is known in the helper alone:
+// unless something is wanted for certain it is no failure that there is nowhere to ask.
 Status Identities::open(int passphrase_fd) {
   if (host_key_) {
     CKPTSEAL_TRY(host_->require_provisioned());
     if (!host_->has_token()) {
       CKPTSEAL_ASSIGN(TpmSession session, host_->start_tpm());
       session_.emplace(std::move(session));
+      CKPTSEAL_ASSIGN(release_, ReleaseInputs::find(host_->state(), folder_));
     }
   }
   const bool certain = passphrase_ || recovery_ || passphrase_fd >= 0;
-  if (!passphrase_ && !recovery_ && key_files_.empty() && tokens_.empty()) return {};
+  if (empty()) return {};
   Result<PassphraseSource> source = PassphraseSource::open(passphrase_fd);
   if (!source.ok()) return certain ? Status(source.error()) : Status();
   source_ = std::move(source).value();
@@ -80,6 +88,10 @@ std::vector<int> Identities::descriptors() const {
   std::vector<int> out;
   for (const File& file : key_files_) out.push_back(file.fd.get());
   for (const TokenName& token : tokens_) out.push_back(token.pin_file.get());
+  if (release_) {
+    const std::vector<int> more = release_->descriptors();
+    out.insert(out.end(), more.begin(), more.end());
+  }
   if (source_) out.push_back(source_->fd());
   return out;
 }
@@ -87,7 +99,10 @@ std::vector<int> Identities::descriptors() const {
 IdentityFactory Identities::factory(std::uint32_t memory_limit_kib) const {
   return [this, memory_limit_kib]() -> Result<std::vector<std::unique_ptr<Identity>>> {
     std::vector<std::unique_ptr<Identity>> out;
-    if (host_key_ && session_) out.push_back(host_->tpm_identity(session_->tcti()));
+    if (host_key_ && session_) {
+      out.push_back(
+          host_->tpm_identity(session_->tcti(), release_->help([this] { return ask_tpm_pin(); })));
+    }
     if (host_key_ && !session_) {
       CKPTSEAL_ASSIGN(auto identity, host_->token_identity());
       out.push_back(std::move(identity));
@@ -142,6 +157,15 @@ Result<PublicKeyIdentity> Identities::read_key(const File& file) const {
   CKPTSEAL_ASSIGN(const Secret password,
                   source_->read(fmt::format("Password of {}", file.path), false));
   return read_private_key(content, &password, what);
+}
+
+// In the helper.
+Result<Secret> Identities::ask_tpm_pin() const {
+  if (source_) return source_->read("PIN", false);
+  return Error{Code::failed,
+               "This host's slot wants its PIN and there is no terminal to ask on; give it with "
+               "--passphrase-fd.",
+               0};
 }
 
 // In the helper.

@@ -9,6 +9,7 @@
 
 #include "cli/host_access.h"
 #include "cli/passphrase_source.h"
+#include "cli/release_inputs.h"
 #include "keymgr/pkcs11/token_uri.h"
 #include "keymgr/public_key/identity.h"
 #include "sealing/jobs.h"
@@ -19,7 +20,9 @@ class Identities {
  public:
   // Finds those of these names: self or tpm (this host's TPM or token), passphrase, recovery, a
   // pkcs11: URI, the path of a key file.
-  static Result<Identities> find(const HostAccess& host, const std::vector<std::string>& names);
+  // `file` is the sealed file, beside which approvals may lie.
+  static Result<Identities> find(const HostAccess& host, const std::vector<std::string>& names,
+                                 const std::string& file);
 
   bool empty() const;
   // Starts the TPM and opens where passphrases come from, as far as they are wanted.
@@ -44,6 +47,7 @@ class Identities {
   Status add(const std::string& name);
   Status add_token(const std::string& uri);
   Result<PublicKeyIdentity> read_key(const File& file) const;
+  Result<Secret> ask_tpm_pin() const;
   Result<Secret> ask_pin(const TokenName& token, const std::string& label) const;
 
   const HostAccess* host_;
@@ -52,7 +56,9 @@ class Identities {
   bool recovery_ = false;
   std::vector<File> key_files_;
   std::vector<TokenName> tokens_;
+  std::string folder_;  // of the sealed file; empty: none
   std::optional<TpmSession> session_;
+  std::optional<ReleaseInputs> release_;
   std::optional<PassphraseSource> source_;
 };
 

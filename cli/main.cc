@@ -32,7 +32,7 @@ void add_global_options(const Verb& command, Globals& globals) {
       .between(1, 3600)
       .shows_default();
   command.flag("--json", globals.json, "Report as one JSON object on stdout");
-  command.flag("--verbose", globals.verbose, "Also say each step of provisioning");
+  command.flag("--verbose", globals.verbose, "Also say each step of provisioning, and the commands of a TPM that opens a file");
 }
 
 // The TSS logs every refusal of the TPM to stderr; ours are said in a sentence.
@@ -71,6 +71,8 @@ int run(int argc, char** argv) {
   add_verify_verb(command);
   add_rewrap_verb(command);
   add_shred_verb(command);
+  add_policy_verbs(command);
+  add_authority_verbs(command);
   add_doctor_verb(command);
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
   Console console(line.verb());

@@ -144,7 +144,7 @@ Status Reading::add_trust(const ReadingOptions& options) {
 Status Reading::add_identities(const ReadingOptions& options, Key key) {
   std::vector<std::string> names = options.identities;
   if (names.empty() && key == Key::host_by_default && host_->provisioned()) names = {"self"};
-  CKPTSEAL_ASSIGN(Identities identities, Identities::find(*host_, names));
+  CKPTSEAL_ASSIGN(Identities identities, Identities::find(*host_, names, options.file));
   if (key == Key::none || identities.empty()) return {};
   CKPTSEAL_TRY(identities.open(options.passphrase_fd));
   identities_.emplace(std::move(identities));

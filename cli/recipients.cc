@@ -15,6 +15,7 @@
 #include "keymgr/threshold/shares.h"
 #include "keymgr/threshold/threshold.h"
 #include "keymgr/tpm2/slot.h"
+#include "policies/policy_document.h"
 
 namespace ckptseal {
 namespace {
@@ -139,8 +140,15 @@ Result<std::optional<ChainInputs>> chain_of(const IssuerOptions& issuers) {
 
 }  // namespace
 
+Result<Policy> read_policy_file(const std::string& path) {
+  constexpr std::size_t largest = 65536;
+  CKPTSEAL_ASSIGN(const Bytes text, read_file(path, largest, fmt::format("the policy {}", path)));
+  return parse_policy_document(as_text(text), fmt::format("The policy {}", path));
+}
+
 Result<Recipients> Recipients::find(const HostAccess& host, const std::vector<std::string>& names,
-                                    std::size_t threshold, const IssuerOptions& issuers) {
+                                    std::size_t threshold, const IssuerOptions& issuers,
+                                    const std::string& policy_file) {
   Recipients out;
   out.threshold_ = threshold;
   CKPTSEAL_ASSIGN(out.chain_, chain_of(issuers));
@@ -152,7 +160,34 @@ Result<Recipients> Recipients::find(const HostAccess& host, const std::vector<st
                  0};
   }
   if (threshold != 1) CKPTSEAL_TRY(out.check_threshold());
+  CKPTSEAL_TRY(out.choose_policies(policy_file));
   return out;
+}
+
+Status Recipients::choose_policies(const std::string& policy_file) {
+  std::optional<Policy> named;
+  if (!policy_file.empty()) {
+    CKPTSEAL_ASSIGN(named, read_policy_file(policy_file));
+  }
+  bool used = false;
+  for (Host& host : hosts_) {
+    const HostRecord& record = host.record.record();
+    if (record.token) continue;
+    host.policy = record.release_policy();
+    if (!named) continue;
+    CKPTSEAL_ASSIGN(host.policy, complete(*named, record.policy_state(), record.name));
+    used = true;
+  }
+  if (!named || used) return {};
+  return Error{Code::usage,
+               "--policy is for hosts with a TPM, and none of the recipients is one: name one, or "
+               "leave --policy out.",
+               0};
+}
+
+bool Recipients::have_pin() const {
+  return std::any_of(hosts_.begin(), hosts_.end(),
+                     [](const Host& host) { return host.policy.has_pin(); });
 }
 
 Status Recipients::check_threshold() const {
@@ -189,10 +224,10 @@ Status Recipients::add(const HostAccess& host, const std::string& name) {
   }
   if (name == "self") CKPTSEAL_TRY(host.require_provisioned());
   CKPTSEAL_ASSIGN(SignedHostRecord record, host.trust_store().find_recipient(name));
-  const bool twice = std::any_of(
-      records_.begin(), records_.end(),
-      [&](const SignedHostRecord& other) { return other.fingerprint() == record.fingerprint(); });
-  if (!twice) records_.push_back(std::move(record));
+  const bool twice = std::any_of(hosts_.begin(), hosts_.end(), [&](const Host& other) {
+    return other.record.fingerprint() == record.fingerprint();
+  });
+  if (!twice) hosts_.push_back({std::move(record), {}});
   return {};
 }
 
@@ -208,7 +243,7 @@ Result<bool> Recipients::add_key_file(const std::string& path) {
 }
 
 void Recipients::warn(Console& console, bool recovery) const {
-  for (const SignedHostRecord& signed_record : records_) {
+  for (const auto& [signed_record, policy] : hosts_) {
     const HostRecord& record = signed_record.record();
     if (record.token) {
       console.warn(fmt::format("{} has a token and no TPM: the file opens in any state of it.",
@@ -225,7 +260,12 @@ void Recipients::warn(Console& console, bool recovery) const {
       console.warn(fmt::format("all selected PCRs of {} are zero: its state was not measured.",
                                record.name));
     }
-    if (!recovery) {
+    if (policy.terms.empty()) {
+      console.warn(fmt::format(
+          "the policy demands nothing: every root process of {} opens the file in any state of it.",
+          record.name));
+    }
+    if (!recovery && policy.has_pcr_values()) {
       console.warn(
           fmt::format("an update of the firmware or kernel of {} locks it out of this file; "
                       "add --to recovery.",
@@ -235,7 +275,7 @@ void Recipients::warn(Console& console, bool recovery) const {
 }
 
 Status Recipients::open(int passphrase_fd) {
-  if (!passphrase_) return {};
+  if (!passphrase_ && !have_pin()) return {};
   CKPTSEAL_ASSIGN(source_, PassphraseSource::open(passphrase_fd));
   return {};
 }
@@ -243,7 +283,12 @@ Status Recipients::open(int passphrase_fd) {
 RecipientFactory Recipients::factory(int recovery_fd) const {
   return [this, recovery_fd]() -> Result<std::vector<std::unique_ptr<Recipient>>> {
     std::vector<std::unique_ptr<Recipient>> out;
-    for (const SignedHostRecord& signed_record : records_) {
+    std::shared_ptr<const Secret> pin;
+    if (have_pin() && source_) {
+      CKPTSEAL_ASSIGN(Secret secret, source_->read("PIN", true));
+      pin = std::make_shared<const Secret>(std::move(secret));
+    }
+    for (const auto& [signed_record, policy] : hosts_) {
       const HostRecord& record = signed_record.record();
       if (record.token) {
         CKPTSEAL_ASSIGN(PublicKey key, storage_key_of(record));
@@ -251,8 +296,9 @@ RecipientFactory Recipients::factory(int recovery_fd) const {
             std::move(key), RecipientName{KeySource::token, {}, record.name}));
         continue;
       }
-      out.push_back(std::make_unique<Tpm2Recipient>(
-          record.storage_parent.public_area, record.policy_anchor, signed_record.fingerprint()));
+      out.push_back(std::make_unique<Tpm2Recipient>(record.storage_parent.public_area, policy,
+                                                    signed_record.fingerprint(),
+                                                    policy.has_pin() ? pin : nullptr));
     }
     for (const Key& key : keys_) {
       out.push_back(std::make_unique<PublicKeyRecipient>(key.key, key.name));
@@ -266,7 +312,7 @@ RecipientFactory Recipients::factory(int recovery_fd) const {
       if (recovery_fd >= 0) CKPTSEAL_TRY(print_recovery_key(key, recovery_fd));
       out.push_back(std::make_unique<RecoveryRecipient>(std::move(key)));
     }
-    if (source_) {
+    if (passphrase_ && source_) {
       CKPTSEAL_ASSIGN(Secret secret, source_->read("Passphrase", true));
       out.push_back(std::make_unique<PassphraseRecipient>(std::move(secret),
                                                           recommended_cost(machine_memory())));
@@ -285,7 +331,7 @@ std::vector<int> Recipients::descriptors() const {
 
 Json Recipients::records() const {
   Json out = Json::array();
-  for (const SignedHostRecord& record : records_) {
+  for (const auto& [record, policy] : hosts_) {
     out.push_back({{"name", record.record().name}, {"fingerprint", to_hex(record.fingerprint())}});
   }
   for (const Key& key : keys_) {

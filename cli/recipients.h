@@ -22,26 +22,34 @@ struct IssuerOptions {
   std::vector<std::string> crl;  // revocation lists of all of them
 };
 
+// The policy document of that file. Code::usage when it is none.
+Result<Policy> read_policy_file(const std::string& path);
+
 class Recipients {
  public:
   // Finds and checks those of these names: self, passphrase, recovery, a trusted host, a file with
   // a host record, a certificate or a public key, a pkcs11: URI. So many as `threshold` of them are
-  // needed together. With issuers a key for which they cannot vouch is refused.
+  // needed together. With issuers a key for which they cannot vouch is refused. A `policy_file`
+  // (policies/policy_document.h), if one is named, is for the hosts with a TPM among them, in place
+  // of what their records say.
   static Result<Recipients> find(const HostAccess& host, const std::vector<std::string>& names,
-                                 std::size_t threshold, const IssuerOptions& issuers);
+                                 std::size_t threshold, const IssuerOptions& issuers,
+                                 const std::string& policy_file);
 
   bool empty() const { return count() == 0; }
-  std::size_t count() const { return records_.size() + count_others(); }
+  std::size_t count() const { return hosts_.size() + count_others(); }
   bool only_passphrases() const { return passphrase_ && count() == 1; }
   std::size_t threshold() const { return threshold_; }
   // Something opens the file when no host can any more.
   bool open_without_hosts() const { return count_others() >= threshold_; }
   bool have_recovery() const { return recovery_; }
+  // Of the slot of a host with a TPM.
+  bool have_pin() const;
   // Of what protects less than one may think. `recovery` says that something else opens the file
   // when a host no longer can.
   void warn(Console& console, bool recovery) const;
 
-  // The source of the passphrase, if one is wanted: what a dry run does without.
+  // The source of PIN and passphrase, if one is wanted: what a dry run does without.
   Status open(int passphrase_fd);
   // After open(); refers to this. A recovery key is made in the helper, which prints it to
   // `recovery_fd`, once, or with -1 keeps it to itself.
@@ -57,14 +65,19 @@ class Recipients {
     PublicKey key;
     RecipientName name;
   };
+  struct Host {
+    SignedHostRecord record;
+    Policy policy;  // empty for one with a token
+  };
   Status add(const HostAccess& host, const std::string& name);
+  Status choose_policies(const std::string& policy_file);
   Status check_threshold() const;
   std::size_t count_others() const {
     return keys_.size() + tokens_.size() + (recovery_ ? 1 : 0) + (passphrase_ ? 1 : 0);
   }
   Result<bool> add_key_file(const std::string& path);
 
-  std::vector<SignedHostRecord> records_;
+  std::vector<Host> hosts_;
   std::vector<Key> keys_;
   std::vector<TokenUri> tokens_;
   std::size_t threshold_ = 1;

@@ -20,11 +20,12 @@ void add_sealing_options(const Verb& verb, SealingOptions& options) {
       .value_name("RECIPIENT");
   add_threshold_option(verb, options.threshold);
   add_issuer_options(verb, options.issuers);
+  add_policy_option(verb, options.policy);
   verb.option("--cipher", options.cipher, "aes-256-gcm or chacha20-poly1305")
       .one_of({"aes-256-gcm", "chacha20-poly1305"})
       .shows_default();
   verb.option("--passphrase-fd", options.passphrase_fd,
-              "Read the passphrase from this descriptor instead of the terminal")
+              "Read PIN and passphrase from this descriptor, a line each, instead of the terminal")
       .value_name("N");
   verb.option("--recovery-fd", options.recovery_fd,
               "Print the key of --to recovery to this descriptor instead of stdout")
@@ -53,6 +54,14 @@ void add_issuer_options(const Verb& verb, IssuerOptions& issuers) {
       .value_name("FILE");
 }
 
+void add_policy_option(const Verb& verb, std::string& policy) {
+  verb.option(
+          "--policy", policy,
+          "What must hold for the hosts' TPMs to release it (see 'ckpt-seal policy create'), in "
+          "place of what their records say")
+      .value_name("FILE");
+}
+
 Status check_recovery_fd(bool stdout_is_taken, int recovery_fd) {
   if (recovery_fd == STDOUT_FILENO && stdout_is_taken) {
     return Error{Code::usage,
@@ -78,7 +87,7 @@ Result<std::unique_ptr<Sealing>> Sealing::prepare(const Globals& globals,
   const std::vector<std::string> to =
       options.to.empty() ? std::vector<std::string>{"self"} : options.to;
   CKPTSEAL_ASSIGN(Recipients recipients,
-                  Recipients::find(host, to, options.threshold, options.issuers));
+                  Recipients::find(host, to, options.threshold, options.issuers, options.policy));
   if (options.exclusive && options.threshold > 1) {
     return Error{Code::usage,
                  "--exclusive is for one recipient and --threshold for several; leave one of them "

@@ -23,6 +23,7 @@ struct SealingOptions {
   std::vector<std::string> to;
   unsigned threshold = 1;  // so many of them are needed together
   IssuerOptions issuers;
+  std::string policy;  // a file; empty: as the recipients' records say
   std::string cipher = "aes-256-gcm";
   int passphrase_fd = -1;
   int recovery_fd = STDOUT_FILENO;
@@ -38,6 +39,7 @@ void add_sealing_options(const Verb& verb, SealingOptions& options);
 
 void add_threshold_option(const Verb& verb, unsigned& threshold);
 void add_issuer_options(const Verb& verb, IssuerOptions& issuers);
+void add_policy_option(const Verb& verb, std::string& policy);
 
 // Code::usage when a recovery key cannot be printed there.
 Status check_recovery_fd(bool stdout_is_taken, int recovery_fd);

@@ -3,10 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 
 #include "cli/reading.h"
-#include "policies/pcr.h"
+#include "policies/policy_document.h"
 
 namespace ckptseal {
 namespace {
@@ -17,20 +18,25 @@ void needs(Json& json, std::string what, bool measured) {
   json["measured_state"] = measured;
 }
 
+// Whether there is no way through it that says nothing of PCRs.
+bool is_measured(const Policy& policy) {
+  return std::any_of(policy.terms.begin(), policy.terms.end(), [](const PolicyTerm& term) {
+    if (const auto* any = std::get_if<AnyTerm>(&term)) {
+      return std::all_of(any->branches.begin(), any->branches.end(), is_measured);
+    }
+    return std::holds_alternative<PcrTerm>(term) || std::holds_alternative<ApprovalTerm>(term);
+  });
+}
+
 void describe_tpm2(const proto::SlotReport& slot, Json& json) {
   json["kind"] = "tpm2";
   json["recipient"] = hex_of(slot.recipient());
   json["storage_parent"] = hex_of(slot.storage_parent());
-  const Result<PcrSelection> selection = PcrSelection::of_mask(slot.pcr_mask());
-  const std::string pcrs = selection.ok() ? selection.value().text() : "";
-  json["pcrs"] = pcrs;
-  Json& values = json["pcr_values"] = Json::object();
-  const std::vector<unsigned> indices =
-      selection.ok() ? selection.value().indices() : std::vector<unsigned>();
-  for (std::size_t i = 0; i < indices.size(); ++i) {
-    values[std::to_string(indices[i])] = hex_of(slot.pcr_values(static_cast<int>(i)));
-  }
-  needs(json, fmt::format("its TPM with {}", pcrs), true);
+  const Result<Policy> policy = Policy::parse(as_bytes(slot.policy()));
+  if (!policy.ok()) return;  // was good where the slot was parsed
+  json["policy"] = Json::parse(policy_document(policy.value()))["all_of"];
+  needs(json, fmt::format("its TPM with {}", policy_words(policy.value())),
+        is_measured(policy.value()));
 }
 
 void describe_passphrase(const proto::SlotReport& slot, Json& json) {

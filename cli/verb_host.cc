@@ -5,6 +5,8 @@
 
 #include "base/output_file.h"
 #include "cli/host_access.h"
+#include "policies/policy_document.h"
+#include "provisioning/provision.h"
 
 namespace ckptseal {
 namespace {
@@ -23,6 +25,9 @@ Result<Json> describe_record(const SignedHostRecord& signed_record) {
     json["attestation_key"] = to_hex(record.attestation_key.name());
     json["pcrs"] = record.policy_anchor.selection.text();
     json["pcr_digest"] = to_hex(record.policy_anchor.digest());
+    json["epoch"] = record.epoch;
+    json["policy"] = Json::parse(policy_document(record.release_policy()))["all_of"];
+    json["policy_words"] = policy_words(record.release_policy());
   }
   json["labels"] = Json::object();
   for (const auto& [key, value] : record.labels) json["labels"][key] = value;
@@ -49,10 +54,10 @@ std::string text_of(const Json& record) {
   }
   return head +
          fmt::format(
-             "Storage parent:  {}\nAttestation key: {}\nPolicy:          {}, digest {}\n"
-             "TPM:             {}{}\n",
+             "Storage parent:  {}\nAttestation key: {}\nPCRs:            {}, digest {}\n"
+             "Epoch:           {}\nPolicy:          {}\nTPM:             {}{}\n",
              field("storage_parent"), field("attestation_key"), field("pcrs"), field("pcr_digest"),
-             field("manufacturer"),
+             record["epoch"].get<std::uint64_t>(), field("policy_words"), field("manufacturer"),
              record["software_tpm"].get<bool>() ? ", software: protects nothing against root" : "");
 }
 
@@ -220,13 +225,86 @@ void add_trust(const Verb& host) {
   });
 }
 
+struct RevokeOptions {
+  bool dry_run = false;
+};
+
+// The counter first: a crash then leaves a record that is too old, which provision mends, and never
+// a record that promises an epoch which the TPM does not have.
+Result<Outcome> revoke(const Globals& globals, const RevokeOptions& options, Console& console) {
+  CKPTSEAL_ASSIGN(const HostAccess host, HostAccess::open(globals));
+  CKPTSEAL_TRY(host.require_provisioned());
+  if (host.has_token()) {
+    return Error{Code::usage,
+                 "This host has a token and no TPM, so nothing counts its epochs: change what was "
+                 "sealed for it with 'ckpt-seal rewrap', or destroy it with 'ckpt-seal shred'.",
+                 0};
+  }
+  const HostRecord& record = host.record().record();
+  const bool bound = record.release_policy().has_epoch();
+  Outcome outcome;
+  outcome.json = {{"dry_run", options.dry_run},
+                  {"epoch", record.epoch},
+                  {"policy_has_epoch", bound},
+                  {"fingerprint", to_hex(host.record().fingerprint())}};
+  if (!bound) {
+    console.warn(
+        "the policy of this host has no epoch: only what was sealed with --policy and an epoch "
+        "ends "
+        "now; see 'ckpt-seal policy create --epoch' and 'ckpt-seal provision --policy'.");
+  }
+  if (options.dry_run) {
+    outcome.text = fmt::format("Would end what was sealed for {} up to epoch {}.\n", record.name,
+                               record.epoch);
+    return outcome;
+  }
+  {
+    CKPTSEAL_ASSIGN(const TpmSession session, host.start_tpm());
+    CKPTSEAL_ASSIGN(TpmConnection connection, session.connect(host.tpm_timeout()));
+    CKPTSEAL_ASSIGN(const std::uint64_t epoch, count_epoch(connection, record.epoch_index));
+    outcome.json["epoch"] = epoch;
+  }
+  ProvisionRequest request;
+  if (!globals.tpm.empty()) request.tcti = globals.tpm;
+  request.now = now_seconds();
+  Result<ProvisionOutcome> done = provision_host(
+      host.state(), request, standard_tpm_opener(std::chrono::seconds(globals.tpm_timeout)));
+  if (!done.ok()) {
+    return Error{
+        done.error().code,
+        fmt::format("What was sealed for this host is revoked, but its record could not be "
+                    "made anew: {}",
+                    done.error().message),
+        done.error().cause};
+  }
+  outcome.json["fingerprint"] = to_hex(done.value().record->fingerprint());
+  outcome.text = fmt::format(
+      "What was sealed for {} up to now and has an epoch in its policy never opens by its TPM "
+      "again; "
+      "hand out its new record, fingerprint {}.\n",
+      record.name, to_hex(done.value().record->fingerprint()));
+  return outcome;
+}
+
+void add_revoke(const Verb& host) {
+  auto options = std::make_shared<RevokeOptions>();
+  const Verb verb = host.verb(
+      "revoke", "End all that was sealed for this host until now, by the epoch counter of its TPM",
+      "ckpt-seal host revoke");
+  verb.flag("--dry-run", options->dry_run, "Say what would end, change nothing");
+  verb.does([options](const Globals& globals, Console& console) {
+    return revoke(globals, *options, console);
+  });
+}
+
 }  // namespace
 
 void add_host_verbs(const Verb& command) {
-  const Verb host = command.group("host", "Host records: show, export, trust, list");
+  const Verb host = command.group("host", "Host records: show, export, trust, list, revoke");
   add_show(host);
   add_export(host);
   add_trust(host);
+  add_revoke(host);
   const Verb verb = host.verb("list", "List the hosts that are trusted", "ckpt-seal host list");
   verb.does([](const Globals& globals, Console& c) { return list(globals, c); });
 }

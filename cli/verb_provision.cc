@@ -9,6 +9,7 @@
 #include <climits>
 
 #include "cli/host_access.h"
+#include "cli/recipients.h"
 #include "provisioning/provision.h"
 #include "provisioning/tpm_access.h"
 #include "sealing/sandbox.h"
@@ -20,6 +21,7 @@ struct ProvisionOptions {
   std::string hsm;
   std::string name;
   std::string pcrs;
+  std::string policy;
   std::vector<std::string> labels;
   unsigned expires_days = 0;
   bool remove = false;
@@ -63,6 +65,11 @@ Result<ProvisionRequest> request_of(const Globals& globals, const ProvisionOptio
   if (!options.pcrs.empty()) {
     CKPTSEAL_ASSIGN(request.selection, PcrSelection::parse(options.pcrs));
   }
+  if (options.policy == "none") {
+    request.policy.emplace();
+  } else if (!options.policy.empty()) {
+    CKPTSEAL_ASSIGN(request.policy, read_policy_file(options.policy));
+  }
   request.now = now_seconds();
   if (options.expires_days > 0) {
     request.expires = request.now + std::uint64_t{86400} * options.expires_days;
@@ -105,9 +112,9 @@ Result<bool> has_token(const State& state) {
 // it.
 Result<ProvisionOutcome> set_up_token(const Globals& globals, const ProvisionOptions& options,
                                       const State& state, const ProvisionRequest& request) {
-  if (!globals.tpm.empty() || !options.pcrs.empty()) {
-    return Error{Code::usage, "A host has a TPM or a token: leave --tpm and --pcrs out, or --hsm.",
-                 0};
+  if (!globals.tpm.empty() || !options.pcrs.empty() || !options.policy.empty()) {
+    return Error{Code::usage,
+                 "A host has a TPM or a token: leave --tpm, --pcrs and --policy out, or --hsm.", 0};
   }
   CKPTSEAL_TRY(harden_process({}));
   return provision_token_host(
@@ -180,6 +187,10 @@ void add_provision_verb(const Verb& command) {
               "PCRs that what is sealed for this host binds to (default: "
               "sha256:0,2,4,7,8,9,11,12)")
       .value_name("LIST");
+  verb.option("--policy", options->policy,
+              "What slots for this host bind to in place of all these PCRs (see 'ckpt-seal policy "
+              "create'); none: to the PCRs again")
+      .value_name("FILE");
   verb.option("--label", options->labels, "A label of the record; can be given again")
       .value_name("KEY=VALUE");
   verb.option("--expires", options->expires_days, "The record holds for so many days")

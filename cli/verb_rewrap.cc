@@ -21,6 +21,7 @@ struct RewrapOptions {
   std::vector<std::string> add;
   unsigned threshold = 1;  // of those
   IssuerOptions issuers;   // for those
+  std::string policy;      // for those
   std::vector<std::string> remove;
   std::vector<std::string> replace;  // SLOT=RECIPIENT
   int new_passphrase_fd = -1;
@@ -92,8 +93,8 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
   }
   const HostAccess& host = reading->host();
   if (!options.add.empty()) CKPTSEAL_TRY(host.require_provisioned());
-  CKPTSEAL_ASSIGN(Recipients added,
-                  Recipients::find(host, options.add, options.threshold, options.issuers));
+  CKPTSEAL_ASSIGN(Recipients added, Recipients::find(host, options.add, options.threshold,
+                                                     options.issuers, options.policy));
   entry.recipients = added.records();
   added.warn(console, true);
   if (added.have_recovery()) CKPTSEAL_TRY(check_recovery_fd(globals.json, options.recovery_fd));
@@ -194,6 +195,7 @@ void add_rewrap_verb(const Verb& command) {
   verb.option("--add", options->add, "Who else can open it, as for --to").value_name("RECIPIENT");
   add_threshold_option(verb, options->threshold);
   add_issuer_options(verb, options->issuers);
+  add_policy_option(verb, options->policy);
   verb.option("--remove", options->remove,
               "Whose slot goes: a recipient, the fingerprint of its record, or a slot's number")
       .value_name("SLOT");
@@ -201,7 +203,7 @@ void add_rewrap_verb(const Verb& command) {
       .value_name("SLOT=RECIPIENT");
   add_key_options(verb, options->reading, true);
   verb.option("--new-passphrase-fd", options->new_passphrase_fd,
-              "Read the passphrase that is added from this descriptor")
+              "Read PIN and passphrase that are added from this descriptor, a line each")
       .value_name("N");
   verb.option("--recovery-fd", options->recovery_fd,
               "Print the key of --add recovery to this descriptor instead of stdout")

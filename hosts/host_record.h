@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +15,7 @@
 #include "base/result.h"
 #include "hosts/names.h"
 #include "policies/pcr.h"
+#include "policies/policy_document.h"
 #include "policies/tpm_public.h"
 
 namespace ckptseal {
@@ -51,10 +51,16 @@ struct HostRecord {
   std::uint64_t epoch = 0;
   Labels labels;
   PcrValues policy_anchor;
+  std::optional<Policy> policy;  // what slots for it bind to in place of the anchor's PCRs alone
   // A software TPM: protects nothing against root of that host. A token that may be software.
   bool software = false;
   std::string manufacturer;
 
+  // What a slot for this host binds to, unless whoever seals says otherwise. Not of a host with a
+  // token.
+  Policy release_policy() const { return policy ? *policy : Policy{{PcrTerm{policy_anchor}}}; }
+  // What fills in a policy that was left open.
+  PolicyState policy_state() const { return {policy_anchor, {epoch_index, epoch}}; }
   // As many as there are, the first signs today. Code::integrity for a key that is none.
   Result<std::vector<EcPoint>> signing_points() const;
 };
@@ -92,11 +98,8 @@ Result<SignedHostRecord> read_host_record_of_any_time(ByteView pem, const std::s
 // The file at `path`. Code::failed when it cannot be read.
 Result<SignedHostRecord> read_host_record_file(const std::string& path, Seconds now);
 
-// Signs a digest with the private half of the record's first signing key.
-using DigestSigner = std::function<Result<EcdsaSignature>(const Digest&)>;
-
-// Makes, signs and reads back a record: what comes out is right, or it is an error.
-// Code::usage when the name or a label cannot be.
+// Makes, signs (by its first signing key) and reads back a record: what comes out is right, or it
+// is an error. Code::usage when the name or a label cannot be.
 Result<SignedHostRecord> sign_host_record(const HostRecord& record, const DigestSigner& signer);
 
 // 64 hexadecimal digits. Code::usage for anything else.

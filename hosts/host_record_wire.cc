@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::uint32_t tpm_version = 1;
 constexpr std::uint32_t token_version = 2;
+constexpr std::uint32_t policy_version = 3;  // of a TPM, with a policy
 constexpr std::size_t largest_body = 65536;
 constexpr std::size_t largest_certificate = 8192;
 constexpr std::size_t largest_attest = 1024;
@@ -203,7 +204,12 @@ Status decode_tpm(const proto::HostRecord& in, HostRecord& out, const std::strin
     return broken(what, "its epoch counter is not at an NV index of a TPM");
   }
   CKPTSEAL_TRY(decode_keys(in, out, what));
-  return decode_anchor(in.policy_anchor(), out.policy_anchor, what);
+  CKPTSEAL_TRY(decode_anchor(in.policy_anchor(), out.policy_anchor, what));
+  if (in.version() != policy_version) return {};
+  Result<Policy> policy = Policy::parse(as_bytes(in.policy_anchor().policy()));
+  if (!policy.ok()) return broken(what, "its release policy cannot be");
+  out.policy = std::move(policy).value();
+  return {};
 }
 
 void encode_tpm(const HostRecord& record, proto::HostRecord& out) {
@@ -217,6 +223,7 @@ void encode_tpm(const HostRecord& record, proto::HostRecord& out) {
   proto::PolicyAnchor& anchor = *out.mutable_policy_anchor();
   anchor.set_pcr_mask(record.policy_anchor.selection.mask());
   for (const Digest& value : record.policy_anchor.values) anchor.add_pcr_values(string_of(value));
+  if (record.policy) anchor.set_policy(string_of(record.policy->serialize()));
 }
 
 }  // namespace
@@ -247,7 +254,7 @@ Result<RecordEnvelope> decode_envelope(ByteView bytes, const std::string& what) 
 
 Bytes encode_record_body(const HostRecord& record) {
   proto::HostRecord out;
-  out.set_version(record.token ? token_version : tpm_version);
+  out.set_version(record.token ? token_version : record.policy ? policy_version : tpm_version);
   out.set_name(record.name);
   out.set_created(record.created);
   out.set_expires(record.expires);
@@ -269,10 +276,10 @@ Bytes encode_record_body(const HostRecord& record) {
 Result<HostRecord> decode_record_body(ByteView body, const std::string& what) {
   proto::HostRecord in;
   if (!parse(in, body)) return broken(what, "its body is cut or altered");
-  if (in.version() != tpm_version && in.version() != token_version) {
+  if (in.version() < tpm_version || in.version() > policy_version) {
     return broken(what,
-                  fmt::format("it is of version {}, and this program knows versions {} and {} only",
-                              in.version(), tpm_version, token_version));
+                  fmt::format("it is of version {}, and this program knows versions {} to {} only",
+                              in.version(), tpm_version, policy_version));
   }
   HostRecord out;
   CKPTSEAL_TRY(decode_names(in, out, what));

@@ -20,6 +20,8 @@ struct ProvisionRequest {
   std::optional<std::string> name;        // first: default_name
   std::optional<Labels> labels;           // all of them; first: none
   std::optional<PcrSelection> selection;  // first: PcrSelection::standard()
+  // Left open (opened() of policies/policy_document.h); inside nothing: PCRs alone. First: nothing.
+  std::optional<std::optional<Policy>> policy;
   std::optional<Seconds> expires;  // 0: never; first: never. A lapsed one is renewed for as long
   std::string default_tcti = "device:/dev/tpmrm0";
   std::string default_name;  // for example the host name of the machine

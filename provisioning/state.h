@@ -35,6 +35,8 @@ class State {
   std::string lock_path() const { return tpm_folder() + "/lock"; }
   std::string soft_tpm_folder() const { return tpm_folder() + "/soft"; }
   std::string trusted_folder() const { return folder_ + "/trusted"; }
+  std::string approvals_folder() const { return folder_ + "/approvals"; }
+  std::string tickets_path() const { return tpm_folder() + "/tickets"; }
   std::string journal_path() const { return folder_ + "/journal"; }
 
   // For provision alone: the folder and tpm/, 0700. The folder above must exist.

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
 
 namespace ckptseal {
 namespace {
@@ -32,6 +33,11 @@ bool same_keys(const HostRecord& a, const HostRecord& b) {
          same_name(a.storage_parent, b.storage_parent) &&
          std::equal(a.signing_keys.begin(), a.signing_keys.end(), b.signing_keys.begin(),
                     b.signing_keys.end(), same_name);
+}
+
+// Without values: those count as PCRs and epoch.
+std::string document_of(const std::optional<Policy>& policy) {
+  return policy ? policy_document(opened(*policy)) : std::string();
 }
 
 CertifiedKey certified(const TpmPublic& key, const Certification& certification) {
@@ -66,6 +72,26 @@ Result<HostRecord> begin_statement(const ProvisionRequest& request,
   return out;
 }
 
+// What was open when it was asked for is filled in anew each time.
+Result<std::optional<Policy>> wanted_policy(const ProvisionRequest& request, const HostRecord& host,
+                                            const std::optional<SignedHostRecord>& present) {
+  std::optional<Policy> open;
+  if (request.policy) {
+    open = *request.policy;
+    if (open && policy_document(*open) != policy_document(opened(*open))) {
+      return Error{Code::usage,
+                   "The policy names PCR values or an epoch, which provision fills in from this "
+                   "host: leave them open, as 'ckpt-seal policy create' does.",
+                   0};
+    }
+  } else if (present && present->record().policy) {
+    open = opened(*present->record().policy);
+  }
+  if (!open) return open;
+  CKPTSEAL_ASSIGN(Policy policy, complete(*open, host.policy_state(), host.name));
+  return std::optional<Policy>(std::move(policy));
+}
+
 }  // namespace
 
 Result<HostRecord> make_statement(const ProvisionRequest& request, const TpmIdentity& identity,
@@ -80,6 +106,7 @@ Result<HostRecord> make_statement(const ProvisionRequest& request, const TpmIden
   out.epoch_index = identity.epoch_index;
   out.epoch = identity.epoch;
   out.policy_anchor = anchor;
+  CKPTSEAL_ASSIGN(out.policy, wanted_policy(request, out, present));
   out.software = identity.software;
   out.manufacturer = identity.manufacturer;
   return out;
@@ -112,6 +139,7 @@ std::vector<std::string> differences(const HostRecord& present, const HostRecord
   note(other_selection, "PCR selection");
   note(!other_selection && present.policy_anchor.values != wanted.policy_anchor.values,
        "PCR values");
+  note(document_of(present.policy) != document_of(wanted.policy), "policy");
   note(present.software != wanted.software || present.manufacturer != wanted.manufacturer,
        wanted.token ? "kind of token" : "kind of TPM");
   return out;

@@ -27,8 +27,7 @@ void describe_tpm2(const SlotBody& body, proto::SlotReport& out) {
   if (!slot.ok()) return;
   out.set_recipient(text(slot.value().recipient));
   out.set_storage_parent(text(slot.value().parent));
-  out.set_pcr_mask(slot.value().pcrs.selection.mask());
-  for (const Digest& value : slot.value().pcrs.values) out.add_pcr_values(text(value));
+  out.set_policy(text(slot.value().policy.serialize()));
 }
 
 void describe_passphrase(const SlotBody& body, proto::SlotReport& out) {

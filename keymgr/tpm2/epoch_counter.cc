@@ -80,6 +80,20 @@ Result<std::uint64_t> read_epoch(const EsysContext& context, TPM2_HANDLE index) 
   return ByteReader(value).u64();
 }
 
+Result<std::uint64_t> increment_epoch(const EsysContext& context, TPM2_HANDLE index) {
+  CKPTSEAL_ASSIGN(const bool exists, handle_exists(context, index));
+  if (exists) {
+    CKPTSEAL_ASSIGN(const EsysHandle handle, open_persistent(context, index));
+    CKPTSEAL_ASSIGN(const TPMS_NV_PUBLIC area, public_of(context, handle));
+    if (ours(area)) {
+      CKPTSEAL_TRY(increment(context, handle));
+      return read_epoch(context, index);
+    }
+  }
+  return Error{Code::failed,
+               "The epoch counter of this host is gone from its TPM: run ckpt-seal provision.", 0};
+}
+
 Result<bool> undefine_epoch(const EsysContext& context, TPM2_HANDLE index, bool dry_run) {
   CKPTSEAL_ASSIGN(const bool exists, handle_exists(context, index));
   if (!exists) return false;

@@ -19,6 +19,8 @@ Result<EpochPlace> find_epoch(const EsysContext& context);
 Status define_epoch(const EsysContext& context, TPM2_HANDLE index);
 // Its value; makes a counter readable that was defined and never counted.
 Result<std::uint64_t> read_epoch(const EsysContext& context, TPM2_HANDLE index);
+// Counts it up and gives its new value. Code::failed when none of ours stands there.
+Result<std::uint64_t> increment_epoch(const EsysContext& context, TPM2_HANDLE index);
 // Removes it if it is one of ours; says whether it was (or, for `dry_run`, would be).
 Result<bool> undefine_epoch(const EsysContext& context, TPM2_HANDLE index, bool dry_run);
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Restoring as docs/format.md, "Slots", wants it: TPM2_Import, Load, StartAuthSession, PolicyPCR,
-// Unseal, FlushContext. One session authorizes, encrypts and flushes itself.
+// Restoring as docs/format.md, "TPM slot", wants it: TPM2_Import, Load, StartAuthSession, the
+// commands of the policy, Unseal, FlushContext. One session authorizes, encrypts and flushes
+// itself.
 #include "keymgr/tpm2/esys_tpm.h"
 
+#include <fmt/format.h>
 #include <tss2/tss2_mu.h>
 
 #include <algorithm>
@@ -11,6 +13,8 @@
 
 #include "keymgr/tpm2/esys_internal.h"
 #include "keymgr/tpm2/esys_signature_internal.h"
+#include "keymgr/tpm2/policy_session.h"
+#include "keymgr/tpm2/tpm_inventory.h"
 
 namespace ckptseal {
 namespace {
@@ -68,6 +72,44 @@ Result<EsysHandle> import_and_load(const EsysContext& context, const EsysHandle&
   return EsysHandle::flushed(context, raw);
 }
 
+// The authValue of an object as ESYS keeps it; overwritten there at the end, since ESYS frees it as
+// it is.
+class ObjectAuth {
+ public:
+  ObjectAuth(const EsysContext& context, const EsysHandle& object)
+      : context_(context), object_(object) {}
+  ObjectAuth(const ObjectAuth&) = delete;
+  ObjectAuth& operator=(const ObjectAuth&) = delete;
+  ~ObjectAuth() {
+    const TPM2B_AUTH nothing{};
+    Esys_TR_SetAuth(context_.get(), object_.get(), &nothing);
+    context_.wipe_buffers();
+  }
+
+  Status set(const Secret& auth) {
+    TPM2B_AUTH value{};
+    if (!fill(auth.view(), value, value.buffer, sizeof value.buffer)) return damaged_slot();
+    const TSS2_RC code = Esys_TR_SetAuth(context_.get(), object_.get(), &value);
+    wipe({reinterpret_cast<std::uint8_t*>(&value), sizeof value});
+    return context_.check(code, TpmOperation::unseal);
+  }
+
+ private:
+  const EsysContext& context_;
+  const EsysHandle& object_;
+};
+
+// A session that authorizes an object encrypts with the object's authValue, too (TPM 2.0 Part 1,
+// "Session-Based Encryption", sessionValue), whether its policy asks for that or not. Who does not
+// know the PIN needs another session for that.
+Result<EsysHandle> encrypt_by_another(const EsysContext& context, const EsysHandle& parent,
+                                      const EsysHandle& session) {
+  CKPTSEAL_TRY(context.check(Esys_TRSess_SetAttributes(context.get(), session.get(), 0,
+                                                       TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT),
+                             TpmOperation::start_session));
+  return start_session(context, parent, TPM2_SE_HMAC);
+}
+
 // Takes the secret out of ESYS's memory and leaves none there.
 Result<Secret> take(const EsysContext& context, EsysPtr<TPM2B_SENSITIVE_DATA> data) {
   const std::size_t size = std::min<std::size_t>(data->size, sizeof data->buffer);
@@ -77,6 +119,31 @@ Result<Secret> take(const EsysContext& context, EsysPtr<TPM2B_SENSITIVE_DATA> da
   data.reset();
   context.wipe_buffers();
   return secret;
+}
+
+// A wrong PIN and a locked TPM, with what its owner can count on. As it was if the TPM does not
+// say.
+Error with_lockout(TpmConnection& connection, Error error) {
+  if (!is_wrong_pin(error) && error.code != Code::locked) return error;
+  const Result<EsysContext> context = EsysContext::make(connection);
+  if (!context.ok()) return error;
+  const Result<TpmLockout> lockout = read_lockout(context.value());
+  if (!lockout.ok()) return error;
+  const auto& [failures, most, seconds] = lockout.value();
+  const std::string time = seconds == 0 ? "never by itself" : fmt::format("after {} s", seconds);
+  if (error.code == Code::locked || failures >= most) {
+    error.message = fmt::format(
+        "{}: the TPM allows one more try {}, or once its owner has reset the lockout "
+        "(tpm2_dictionarylockout -c).",
+        error.code == Code::locked ? "The TPM is locked after too many wrong PINs"
+                                   : "The PIN is wrong, and that was one too many",
+        time);
+  } else {
+    error.message =
+        fmt::format("The PIN is wrong: {} more wrong {} the TPM, which forgets one {}.",
+                    most - failures, most - failures == 1 ? "one locks" : "ones lock", time);
+  }
+  return error;
 }
 
 // How far read_selected() has come.
@@ -142,35 +209,53 @@ Result<std::optional<PcrProgress>> read_selected(const EsysContext& context, std
 EsysTpm::EsysTpm(TpmConnection connection, TpmKeys keys)
     : connection_(std::move(connection)), keys_(std::move(keys)) {}
 
-Result<Secret> EsysTpm::unseal(const SealedObject& object, const PcrSelection& selection) {
-  for (int left = tries_after_pcr_change;; --left) {
-    Result<Secret> secret = unseal_once(object, selection);
-    if (secret.ok() || left == 1 || !is_pcr_changed(secret.error().cause)) return secret;
+Result<Secret> EsysTpm::unseal(const SealedObject& object, const PolicyRun& run) {
+  PolicyRun next = run;
+  // A new ticket serves the later tries, too.
+  next.keep_ticket = [&](const Bytes& ticket) {
+    next.ticket = ticket;
+    if (run.keep_ticket) run.keep_ticket(ticket);
+  };
+  bool first_ticket = true;
+  for (int left = tries_after_pcr_change;;) {
+    Result<Secret> secret = unseal_once(object, next);
+    if (secret.ok()) return secret;
+    if (is_foreign_ticket(secret.error().cause) && !run.ticket.empty() && first_ticket) {
+      first_ticket = false;
+      next.ticket.clear();
+    } else if (!is_pcr_changed(secret.error().cause) || --left == 0) {
+      return with_lockout(connection_, std::move(secret).error());
+    }
   }
 }
 
-Result<Secret> EsysTpm::unseal_once(const SealedObject& object, const PcrSelection& selection) {
+Result<Secret> EsysTpm::unseal_once(const SealedObject& object, const PolicyRun& run) {
   CKPTSEAL_ASSIGN(const ImportInputs inputs, to_inputs(object));
   CKPTSEAL_ASSIGN(const EsysContext context, EsysContext::make(connection_));
   CKPTSEAL_ASSIGN(const EsysHandle parent,
                   pinned_key(context, keys_.storage_parent_blob, keys_.storage_parent));
+  CKPTSEAL_ASSIGN(const Bytes ticket, approval_ticket(context, run));
   // Declared first, to be flushed last: a stopped swtpm has room in its queue for one flush only,
   // and when it goes on and does the unsealing it lets go of the session by itself.
   EsysHandle session;
   CKPTSEAL_ASSIGN(const EsysHandle loaded, import_and_load(context, parent, inputs));
   CKPTSEAL_ASSIGN(session, start_session(context, parent, TPM2_SE_POLICY));
-  const TPM2B_DIGEST whatever_they_are{};
-  const TPML_PCR_SELECTION pcrs = to_tpm(selection.mask());
-  CKPTSEAL_TRY(context.run(TpmOperation::policy_pcr, [&] {
-    return Esys_PolicyPCR(context.get(), session.get(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-                          &whatever_they_are, &pcrs);
-  }));
+  CKPTSEAL_TRY(show_policy(context, session, run, ticket));
+  std::optional<ObjectAuth> auth;
+  if (run.pin != nullptr) CKPTSEAL_TRY(auth.emplace(context, loaded).set(*run.pin));
+  EsysHandle encryption;
+  CKPTSEAL_ASSIGN(const ObjectPolicy policy, policy_of(object));
+  if (policy.locks && run.pin == nullptr) {
+    CKPTSEAL_ASSIGN(encryption, encrypt_by_another(context, parent, session));
+  }
   EsysPtr<TPM2B_SENSITIVE_DATA> data;
   CKPTSEAL_TRY(context.run(TpmOperation::unseal, [&] {
-    return Esys_Unseal(context.get(), loaded.get(), session.get(), ESYS_TR_NONE, ESYS_TR_NONE,
+    return Esys_Unseal(context.get(), loaded.get(), session.get(),
+                       encryption.tpm_handle() == 0 ? ESYS_TR_NONE : encryption.get(), ESYS_TR_NONE,
                        into(data));
   }));
   session.gone();  // CONTINUESESSION was clear
+  encryption.gone();
   return take(context, std::move(data));
 }
 

@@ -15,7 +15,7 @@ class EsysTpm : public Tpm {
  public:
   EsysTpm(TpmConnection connection, TpmKeys keys);
 
-  Result<Secret> unseal(const SealedObject& object, const PcrSelection& selection) override;
+  Result<Secret> unseal(const SealedObject& object, const PolicyRun& run) override;
   // The signature is verified with the signing key's public part before it is returned.
   Result<EcdsaSignature> sign(const Digest& digest) override;
   Result<PcrValues> read_pcrs(const PcrSelection& selection) override;
@@ -24,7 +24,7 @@ class EsysTpm : public Tpm {
   TpmConnection& connection() { return connection_; }
 
  private:
-  Result<Secret> unseal_once(const SealedObject& object, const PcrSelection& selection);
+  Result<Secret> unseal_once(const SealedObject& object, const PolicyRun& run);
 
   TpmConnection connection_;
   TpmKeys keys_;

@@ -297,6 +297,11 @@ Result<TpmIdentity> provision_tpm(TpmConnection& connection, const ProvisionProg
   return Provisioning(context, progress).run();
 }
 
+Result<std::uint64_t> count_epoch(TpmConnection& connection, std::uint32_t index) {
+  CKPTSEAL_ASSIGN(const EsysContext context, EsysContext::make(connection));
+  return increment_epoch(context, index);
+}
+
 Result<std::vector<ProvisionStep>> plan_provision(TpmConnection& connection) {
   CKPTSEAL_ASSIGN(const EsysContext context, EsysContext::make(connection));
   std::vector<ProvisionStep> out;

@@ -49,6 +49,10 @@ using ProvisionProgress = std::function<void(std::string_view step)>;
 Result<TpmIdentity> provision_tpm(TpmConnection& connection,
                                   const ProvisionProgress& progress = nullptr);
 
+// Counts the epoch counter up, and gives its new value: what was sealed for this host with an
+// earlier epoch in its policy never opens again. Code::failed when it is not one of ours.
+Result<std::uint64_t> count_epoch(TpmConnection& connection, std::uint32_t index);
+
 struct ProvisionStep {
   std::string what;          // "storage parent", "attestation key", "signing key", "epoch counter"
   std::uint32_t handle = 0;  // where it stands or would stand

@@ -57,6 +57,8 @@ std::string_view description(Op operation) {
       return "check the approval";
     case Op::policy_nv:
       return "check the epoch";
+    case Op::policy_pin:
+      return "ask for the PIN";
     case Op::verify_ticket:
       return "check a signature";
     case Op::unseal:
@@ -123,6 +125,10 @@ constexpr std::array special_rows = {
     SpecialRow{TPM2_RC_VALUE, Op::policy_or, Code::policy,
                "No branch of the policy covers the present state of this host: ask the authority "
                "for a policy update, or use a recovery slot."},
+    SpecialRow{TPM2_RC_POLICY, Op::policy_nv, Code::revoked,
+               "The epoch of this host has ended since this was sealed or approved, so it is "
+               "revoked: have it sealed anew for the host's present record, or use a recovery "
+               "slot."},
     SpecialRow{TPM2_RC_SIGNATURE, Op::verify_ticket, Code::integrity,
                "The signature of the approval is bad: it is damaged or tampered with, so fetch it "
                "again from the authority."},
@@ -334,13 +340,15 @@ bool from_tpm(std::uint32_t code) {
   }
 }
 
+// The fourth parameter of PolicyAuthorize is the ticket. No other command of ckpt-seal has a fourth
+// parameter that the TPM can find wrong so.
+constexpr std::uint32_t foreign_ticket = TPM2_RC_VALUE + TPM2_RC_P + TPM2_RC_4;
+
 }  // namespace
 
 Error tpm_error(std::uint32_t code, TpmOperation operation) {
   if (!from_tpm(code)) return of_software(code, operation);
   const std::uint32_t bare = code & ~TSS2_RC_LAYER_MASK;
-  // The fourth parameter of PolicyAuthorize is the ticket.
-  constexpr std::uint32_t foreign_ticket = TPM2_RC_VALUE + TPM2_RC_P + TPM2_RC_4;
   if (bare == foreign_ticket && operation == Op::policy_authorize) {
     return of_tpm(TPM2_RC_TICKET, code, operation);
   }
@@ -349,6 +357,15 @@ Error tpm_error(std::uint32_t code, TpmOperation operation) {
 
 bool is_pcr_changed(std::uint32_t code) {
   return from_tpm(code) && (code & ~TSS2_RC_LAYER_MASK) == TPM2_RC_PCR_CHANGED;
+}
+
+bool is_foreign_ticket(std::uint32_t code) {
+  return from_tpm(code) && (code & ~TSS2_RC_LAYER_MASK) == foreign_ticket;
+}
+
+bool is_wrong_pin(const Error& error) {
+  return error.code == Code::policy && from_tpm(error.cause) &&
+         split(error.cause & ~TSS2_RC_LAYER_MASK).base == TPM2_RC_AUTH_FAIL;
 }
 
 bool is_nv_rate(std::uint32_t code) {

@@ -22,6 +22,7 @@ enum class TpmOperation : std::uint8_t {
   policy_or,
   policy_authorize,
   policy_nv,
+  policy_pin,
   verify_ticket,
   unseal,
   sign,
@@ -41,6 +42,10 @@ Error tpm_error(std::uint32_t code, TpmOperation operation);
 
 // True for TPM_RC_PCR_CHANGED: worth another try from the start.
 bool is_pcr_changed(std::uint32_t code);
+// True for a ticket that this TPM did not make: the signature has to be verified again.
+bool is_foreign_ticket(std::uint32_t code);
+// True when the TPM refused the PIN: each try brings its lockout nearer.
+bool is_wrong_pin(const Error& error);
 // True for TPM_RC_NV_RATE: worth another try after a pause.
 bool is_nv_rate(std::uint32_t code);
 

@@ -21,9 +21,10 @@ namespace {
 constexpr std::uint16_t alg_keyedhash = 0x0008;
 constexpr std::uint16_t alg_sha256 = 0x000b;
 constexpr std::uint16_t alg_null = 0x0010;
-// adminWithPolicy and noDA. userWithAuth is clear, so that only the policy opens it; fixedTPM and
-// fixedParent are clear, as TPM2_Import demands.
-constexpr std::uint32_t object_attributes = 0x00000480;
+// userWithAuth is clear, so that only the policy opens it; fixedTPM and fixedParent are clear, as
+// TPM2_Import demands.
+constexpr std::uint32_t admin_with_policy = 0x00000080;
+constexpr std::uint32_t no_da = 0x00000400;  // nothing is to be guessed: the TPM need not lock
 
 constexpr std::size_t digest_size = 32;
 constexpr std::size_t storage_key_size = 16;  // AES-128, the parent's symmetric algorithm
@@ -38,18 +39,20 @@ Result<Digest> unique_of(const Secret& seed_value, const Secret& secret) {
   return Sha256::of(both.view());
 }
 
-Bytes public_area(const Digest& auth_policy, const Digest& unique) {
+Bytes public_area(const Digest& auth_policy, const Digest& unique, bool locks) {
   ByteWriter out;
-  out.u16(alg_keyedhash).u16(alg_sha256).u32(object_attributes);
+  out.u16(alg_keyedhash).u16(alg_sha256).u32(admin_with_policy | (locks ? 0 : no_da));
   out.u16(digest_size).bytes(auth_policy);
   out.u16(alg_null);  // TPMS_KEYEDHASH_PARMS: no scheme
   out.u16(digest_size).bytes(unique);
   return out.take();
 }
 
-// TPM2B_SENSITIVE with an empty authValue; written in place, since a growing buffer leaves copies.
-Result<Secret> sensitive_area(const Secret& seed_value, const Secret& secret) {
-  const std::size_t area_size = 2 + 2 + (2 + seed_value.size()) + (2 + secret.size());
+// TPM2B_SENSITIVE; written in place, since a growing buffer leaves copies.
+Result<Secret> sensitive_area(const Secret& seed_value, const Secret& secret, const Secret* auth) {
+  const ByteView auth_value = auth == nullptr ? ByteView() : auth->view();
+  const std::size_t area_size =
+      2 + (2 + auth_value.size()) + (2 + seed_value.size()) + (2 + secret.size());
   CKPTSEAL_ASSIGN(Secret out, Secret::make(2 + area_size));
   auto at = out.mutable_view().begin();
   const auto put = [&at](ByteView bytes) { at = std::copy(bytes.begin(), bytes.end(), at); };
@@ -58,7 +61,8 @@ Result<Secret> sensitive_area(const Secret& seed_value, const Secret& secret) {
   };
   put_u16(area_size);
   put_u16(alg_keyedhash);
-  put_u16(0);
+  put_u16(auth_value.size());
+  put(auth_value);
   put_u16(seed_value.size());
   put(seed_value.view());
   put_u16(secret.size());
@@ -109,9 +113,12 @@ Result<SharedSeed> share_seed(const EcPoint& parent) {
 }  // namespace
 
 Result<SealedObject> seal_to_parent(const TpmPublic& parent, const Digest& auth_policy,
-                                    const Secret& secret) {
+                                    const Secret& secret, const Secret* auth) {
   if (secret.size() > largest_secret) {
     return Error{Code::failed, "A TPM seals at most 128 bytes: seal a key to the data instead.", 0};
+  }
+  if (auth != nullptr && (auth->size() != digest_size || auth->view().back() == 0)) {
+    throw std::logic_error("an authValue of another form than docs/format.md says");
   }
   CKPTSEAL_TRY(parent.require(KeyRole::storage_parent));
   CKPTSEAL_ASSIGN(const EcPoint parent_point, parent.p256_point());
@@ -119,22 +126,25 @@ Result<SealedObject> seal_to_parent(const TpmPublic& parent, const Digest& auth_
   // Of its own, as the TPM keeps it: it blinds `unique`, and is no protection seed.
   CKPTSEAL_ASSIGN(const Secret seed_value, random_secret(digest_size));
   CKPTSEAL_ASSIGN(const Digest unique, unique_of(seed_value, secret));
-  CKPTSEAL_ASSIGN(const Secret sensitive, sensitive_area(seed_value, secret));
+  CKPTSEAL_ASSIGN(const Secret sensitive, sensitive_area(seed_value, secret, auth));
 
   SealedObject out;
-  out.public_area = public_area(auth_policy, unique);
+  out.public_area = public_area(auth_policy, unique, auth != nullptr);
   CKPTSEAL_ASSIGN(const TpmPublic object, TpmPublic::parse(out.public_area));
   CKPTSEAL_ASSIGN(out.duplicate, wrap_sensitive(shared.seed, object.name(), sensitive));
   out.seed = shared.message;
   return out;
 }
 
-Result<Digest> auth_policy_of(const SealedObject& object) {
+Result<ObjectPolicy> policy_of(const SealedObject& object) {
   ByteReader in(object.public_area);
-  const bool right_kind =
-      in.u16() == alg_keyedhash && in.u16() == alg_sha256 && in.u32() == object_attributes;
+  bool right_kind = in.u16() == alg_keyedhash && in.u16() == alg_sha256;
+  const std::uint32_t attributes = in.u32();
+  ObjectPolicy out;
+  out.locks = (attributes & no_da) == 0;
+  right_kind = right_kind && (attributes & ~no_da) == admin_with_policy;
   const bool policy_fits = in.u16() == digest_size;
-  const Digest policy = in.array<digest_size>();
+  out.auth_policy = in.array<digest_size>();
   const bool no_scheme = in.u16() == alg_null;
   const bool unique_fits = in.u16() == digest_size;
   in.array<digest_size>();
@@ -144,7 +154,7 @@ Result<Digest> auth_policy_of(const SealedObject& object) {
                  "damaged or altered, so use another copy.",
                  0};
   }
-  return policy;
+  return out;
 }
 
 }  // namespace ckptseal

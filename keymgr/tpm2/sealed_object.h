@@ -19,12 +19,19 @@ struct SealedObject {
 };
 
 // Seals `secret` (1 to 128 bytes) to `parent` (KeyRole::storage_parent), to be released under
-// `auth_policy` alone. Code::integrity when the parent is not such a key.
+// `auth_policy` alone. `auth`, if there is one, is the object's authValue (32 bytes, the last not
+// 0): its policy asks for it, and wrong ones lock the TPM. Code::integrity when the parent is not
+// such a key.
 Result<SealedObject> seal_to_parent(const TpmPublic& parent, const Digest& auth_policy,
-                                    const Secret& secret);
+                                    const Secret& secret, const Secret* auth = nullptr);
 
-// The authPolicy that the object's public area names. Code::integrity when it is not exactly the
-// kind of object that seal_to_parent makes (type, attributes, nameAlg).
-Result<Digest> auth_policy_of(const SealedObject& object);
+// What the object's public area says.
+struct ObjectPolicy {
+  Digest auth_policy{};
+  bool locks = false;  // wrong authValues lock the TPM
+};
+// Code::integrity when it is not exactly the kind of object that seal_to_parent makes (type,
+// attributes, nameAlg).
+Result<ObjectPolicy> policy_of(const SealedObject& object);
 
 }  // namespace ckptseal

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The slot that only one host's TPM opens, and only while its PCRs hold what was approved:
-// docs/format.md, "Slots". Wrapping is pure software; unwrapping asks the TPM.
+// The slot that only one host's TPM opens, and only while its release policy is met:
+// docs/format.md, "TPM slot". Wrapping is pure software; tpm_identity.h unwraps.
 #pragma once
 
-#include <optional>
+#include <memory>
 
 #include "keymgr/recipient.h"
 #include "keymgr/tpm2/sealed_object.h"
-#include "keymgr/tpm2/tpm.h"
-#include "policies/pcr.h"
+#include "policies/policy.h"
 #include "policies/tpm_public.h"
 
 namespace ckptseal {
@@ -18,19 +17,26 @@ namespace ckptseal {
 struct Tpm2Slot {
   Digest recipient{};  // fingerprint of the host record that it was sealed for
   TpmName parent{};    // of the storage parent under which `object` imports
-  PcrValues pcrs;      // what must be in the PCRs
+  Policy policy;       // what the TPM demands
   SealedObject object;
 
   Bytes serialize() const;
   // Code::integrity for anything but what serialize() writes, for a newer form of policy, and when
-  // the object's policy is not the one of `pcrs`.
+  // the object's policy is not the one that the slot names.
   static Result<Tpm2Slot> parse(ByteView body);
+  // Of whom it is, without reading more; nullopt when it is cut before that.
+  static std::optional<TpmName> parent_of(ByteView body);
 };
+
+// authValue of an object whose policy has a PIN (1 to 1024 bytes): docs/format.md, "TPM slot".
+Result<Secret> pin_auth_value(const Secret& pin, const CheckpointId& id);
 
 class Tpm2Recipient : public Recipient {
  public:
-  // All three as a trusted host record has them.
-  Tpm2Recipient(TpmPublic parent, PcrValues pcrs, const Digest& record_fingerprint);
+  // `parent` and the fingerprint as a trusted host record has them; a `pin` when the policy has
+  // one.
+  Tpm2Recipient(TpmPublic parent, Policy policy, const Digest& record_fingerprint,
+                std::shared_ptr<const Secret> pin = nullptr);
 
   Result<SlotBody> wrap(const Secret& data_key, const CheckpointId& id) override;
   // By the fingerprint of the record: a newer record of a host may have other PCRs.
@@ -38,23 +44,9 @@ class Tpm2Recipient : public Recipient {
 
  private:
   TpmPublic parent_;
-  PcrValues pcrs_;
+  Policy policy_;
   Digest record_fingerprint_;
-};
-
-class Tpm2Identity : public Identity {
- public:
-  // `tpm` outlives the identity; `parent` is the Name of this host's own storage parent.
-  Tpm2Identity(Tpm& tpm, const TpmName& parent) : tpm_(tpm), parent_(parent) {}
-
-  // nullopt for another kind and another host's slot. Code::policy names the PCRs that differ.
-  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id) override;
-
- private:
-  Error explain(const Tpm2Slot& slot, Error refusal);
-
-  Tpm& tpm_;
-  TpmName parent_;
+  std::shared_ptr<const Secret> pin_;
 };
 
 }  // namespace ckptseal

@@ -218,4 +218,31 @@ const std::vector<std::uint32_t>& TpmConnection::commands() const { return trans
 void TpmConnection::forget_commands() { transport_->commands.clear(); }
 bool TpmConnection::dead() const { return transport_->failure.has_value(); }
 
+std::string command_name(std::uint32_t code) {
+  struct Named {
+    std::uint32_t code;
+    std::string_view name;
+  };
+  constexpr Named names[] = {
+      {TPM2_CC_Import, "Import"},
+      {TPM2_CC_Load, "Load"},
+      {TPM2_CC_LoadExternal, "LoadExternal"},
+      {TPM2_CC_VerifySignature, "VerifySignature"},
+      {TPM2_CC_StartAuthSession, "StartAuthSession"},
+      {TPM2_CC_PolicyPCR, "PolicyPCR"},
+      {TPM2_CC_PolicyAuthorize, "PolicyAuthorize"},
+      {TPM2_CC_PolicyNV, "PolicyNV"},
+      {TPM2_CC_PolicyAuthValue, "PolicyAuthValue"},
+      {TPM2_CC_PolicyOR, "PolicyOR"},
+      {TPM2_CC_Unseal, "Unseal"},
+      {TPM2_CC_FlushContext, "FlushContext"},
+      {TPM2_CC_PCR_Read, "PCR_Read"},
+      {TPM2_CC_GetCapability, "GetCapability"},
+  };
+  for (const Named& named : names) {
+    if (named.code == code) return std::string(named.name);
+  }
+  return fmt::format("{:#x}", code);
+}
+
 }  // namespace ckptseal

@@ -51,4 +51,7 @@ class TpmConnection {
   std::unique_ptr<Transport> transport_;
 };
 
+// "PolicyAuthorize" for TPM2_CC_PolicyAuthorize; the number for one that ckpt-seal does not send.
+std::string command_name(std::uint32_t code);
+
 }  // namespace ckptseal

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/crypto.h"
+#include "keymgr/tpm2/policy_run.h"
 #include "keymgr/tpm2/sealed_object.h"
 #include "policies/pcr.h"
 
@@ -14,11 +15,11 @@ class Tpm {
  public:
   virtual ~Tpm() = default;
 
-  // Imports, loads and unseals `object` under TPM2_PolicyPCR with the host's current PCRs, in a
-  // session that is salted to the pinned storage parent and encrypts. At most 9 TPM commands.
-  // Code::policy: the PCRs are not those of the policy; integrity: not sealed to this TPM, or
-  // altered; locked; unavailable: the TPM is gone, hangs or answers rubbish.
-  virtual Result<Secret> unseal(const SealedObject& object, const PcrSelection& selection) = 0;
+  // Imports, loads and unseals `object` by one path of its policy, in a session that is salted to
+  // the pinned storage parent and encrypts. Code::policy: the policy is not met, or the PIN wrong
+  // (is_wrong_pin() of return_codes.h); revoked: its epoch is over; integrity: not sealed to this
+  // TPM, or altered; locked; unavailable: the TPM is gone, hangs or answers rubbish.
+  virtual Result<Secret> unseal(const SealedObject& object, const PolicyRun& run) = 0;
 
   // ECDSA P-256 over `digest` by the host's signing key.
   virtual Result<EcdsaSignature> sign(const Digest& digest) = 0;

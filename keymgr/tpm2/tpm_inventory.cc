@@ -96,6 +96,16 @@ Result<TpmMaker> read_maker(const EsysContext& context) {
   return TpmMaker{text_of(maker.value_or(0)), kind == "SW" || kind == "xCG"};
 }
 
+Result<TpmLockout> read_lockout(const EsysContext& context) {
+  CKPTSEAL_ASSIGN(const auto failures, property(context, TPM2_PT_LOCKOUT_COUNTER));
+  CKPTSEAL_ASSIGN(const auto most, property(context, TPM2_PT_MAX_AUTH_FAIL));
+  CKPTSEAL_ASSIGN(const auto interval, property(context, TPM2_PT_LOCKOUT_INTERVAL));
+  if (!failures || !most || !interval) {
+    return tpm_error(TSS2_ESYS_RC_MALFORMED_RESPONSE, TpmOperation::connect);
+  }
+  return TpmLockout{*failures, *most, *interval};
+}
+
 Result<std::size_t> largest_nv_read(const EsysContext& context) {
   CKPTSEAL_ASSIGN(const auto value, property(context, TPM2_PT_NV_BUFFER_MAX));
   return std::clamp<std::size_t>(value.value_or(512), 64, TPM2_MAX_NV_BUFFER_SIZE);

@@ -25,6 +25,14 @@ struct TpmMaker {
 };
 Result<TpmMaker> read_maker(const EsysContext& context);
 
+// How near the TPM is to refusing every PIN (TPM 2.0 Part 1, "Dictionary Attack Protection").
+struct TpmLockout {
+  std::uint32_t failures = 0;
+  std::uint32_t most = 0;      // so many failures lock it
+  std::uint32_t interval = 0;  // seconds after which it forgets one; 0: never
+};
+Result<TpmLockout> read_lockout(const EsysContext& context);
+
 // TPM_PT_NV_BUFFER_MAX: the most that one TPM2_NV_Read gives.
 Result<std::size_t> largest_nv_read(const EsysContext& context);
 Result<Bytes> read_nv(const EsysContext& context, const EsysHandle& index, std::size_t size,

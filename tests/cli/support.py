@@ -76,7 +76,8 @@ class Host:
             prefix = pathlib.Path(folder) / "slot"
             done = self.run("inspect", "--export-slot", slot, "-o", prefix, path)
             assert done.returncode == 0, done.stderr.decode()
-            pcrs = json.loads(self.run("--json", "inspect", path).stdout)["slots"][slot]["pcrs"]
+            (term,) = json.loads(self.run("--json", "inspect", path).stdout)["slots"][slot]["policy"]
+            pcrs = "sha256:" + ",".join(term["pcrs"])
             self.with_tools("sh", "-c", UNSEAL, "sh", prefix, pcrs)
             key = pathlib.Path(f"{prefix}.key").read_bytes()
         assert len(key) == 32

@@ -193,7 +193,7 @@ void add_messages(const Corpus& corpus) {
   add(from);
   proto::HelperReport& report = *from.mutable_report();
   report.set_suite("aes-256-gcm");
-  report.add_slots()->add_pcr_values(std::string(32, 'p'));
+  report.add_slots()->set_policy(std::string(32, 'p'));
   report.add_images()->set_name("stream");
   report.mutable_exported_slot()->set_seed("seed");
   add(from);

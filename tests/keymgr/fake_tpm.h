@@ -33,15 +33,15 @@ class FakeTpm : public Tpm {
 
   int unseal_calls = 0;
 
-  Result<Secret> unseal(const SealedObject& object, const PcrSelection& selection) override {
+  Result<Secret> unseal(const SealedObject& object, const PolicyRun& run) override {
     ++unseal_calls;
     if (failure_) return *failure_;
     const auto found = std::find_if(held_.begin(), held_.end(), [&object](const auto& held) {
       return held.first == object.public_area;
     });
     if (found == held_.end()) return Error{Code::integrity, "Not sealed to this TPM.", 0x1df};
-    CKPTSEAL_ASSIGN(const Digest policy, auth_policy_of(object));
-    if (policy != policy_pcr(selection, current(selection).digest())) {
+    CKPTSEAL_ASSIGN(const ObjectPolicy policy, policy_of(object));
+    if (policy.auth_policy != path_digest(as_they_are(run.path))) {
       return Error{Code::policy, "The PCRs are not those of the policy.", 0x99d};
     }
     return Secret::copy_of(found->second);
@@ -57,6 +57,15 @@ class FakeTpm : public Tpm {
   }
 
  private:
+  // With the values that the PCRs have now. Of approvals, epoch and PIN it knows nothing: they
+  // hold.
+  PolicyPath as_they_are(PolicyPath path) {
+    for (PolicyStep& step : path) {
+      auto* term = std::get_if<PcrTerm>(&step);
+      if (term != nullptr) term->pcrs = current(term->pcrs.selection);
+    }
+    return path;
+  }
   PcrValues current(const PcrSelection& selection) {
     PcrValues out{selection, {}};
     for (const unsigned pcr : selection.indices()) out.values.push_back(pcrs_[pcr]);

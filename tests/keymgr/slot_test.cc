@@ -9,6 +9,7 @@
 #include "ecc_area.h"
 #include "fake_tpm.h"
 #include "keymgr/tpm2/ecdh_p256.h"
+#include "keymgr/tpm2/tpm_identity.h"
 
 namespace ckptseal {
 namespace {
@@ -35,10 +36,12 @@ PcrValues approved_pcrs() {
           {Sha256::of(as_bytes("0")), Sha256::of(as_bytes("4")), Sha256::of(as_bytes("7"))}};
 }
 
+Policy of_pcrs(const PcrValues& values) { return {{PcrTerm{values}}}; }
+
 class SlotTest : public testing::Test {
  protected:
   SlotTest() {
-    Tpm2Recipient recipient(parent, approved_pcrs(), fingerprint);
+    Tpm2Recipient recipient(parent, of_pcrs(approved_pcrs()), fingerprint);
     body = recipient.wrap(data_key, some_id).value();
     tpm.set_pcrs(approved_pcrs());
     tpm.hold(Tpm2Slot::parse(body.bytes).value().object, data_key.view());
@@ -75,8 +78,10 @@ TEST_F(SlotTest, HasTheLayoutOfTheFormat) {
   const Tpm2Slot slot = Tpm2Slot::parse(body.bytes).value();
   EXPECT_EQ(slot.recipient, fingerprint);
   EXPECT_EQ(slot.parent, parent.name());
-  EXPECT_EQ(slot.pcrs.selection.text(), "sha256:0,4,7");
-  EXPECT_EQ(slot.pcrs.values, approved_pcrs().values);
+  ASSERT_EQ(slot.policy.terms.size(), 1U);
+  const PcrValues& pcrs = std::get<PcrTerm>(slot.policy.terms.front()).pcrs;
+  EXPECT_EQ(pcrs.selection.text(), "sha256:0,4,7");
+  EXPECT_EQ(pcrs.values, approved_pcrs().values);
   EXPECT_EQ(to_hex(ByteView(body.bytes).subspan(form_at, 5)), "0100000091");
   EXPECT_EQ(to_hex(ByteView(body.bytes).subspan(public_at, 10)), "004e0008000b00000480");
   EXPECT_EQ(to_hex(ByteView(body.bytes).subspan(seed_at, 4)), "00440020");
@@ -138,7 +143,7 @@ TEST_F(SlotTest, LengthsAreFixed) {
 }
 
 TEST_F(SlotTest, ANewerPolicyFormIsNamed) {
-  body.bytes[form_at] = 2;
+  body.bytes[form_at] = 3;
   const Error error = refusal(body);
   EXPECT_EQ(error.code, Code::integrity);
   EXPECT_NE(error.message.find("newer ckpt-seal"), std::string::npos) << error.message;
@@ -206,7 +211,7 @@ TEST_F(SlotTest, ARefusalStaysOneWhenThePcrsCannotBeRead) {
 TEST_F(SlotTest, ARefusalWithoutADifferenceSaysTryAgain) {
   Tpm2Slot slot = Tpm2Slot::parse(body.bytes).value();
   class Changing : public test::FakeTpm {
-    Result<Secret> unseal(const SealedObject&, const PcrSelection&) override {
+    Result<Secret> unseal(const SealedObject&, const PolicyRun&) override {
       return Error{Code::policy, "Refused.", 0x128};
     }
   } changing;
@@ -238,12 +243,15 @@ TEST_F(SlotTest, WhatIsNoDataKeyIsRefused) {
 TEST_F(SlotTest, TheRecipientRefusesAnIncompleteRecord) {
   PcrValues incomplete = approved_pcrs();
   incomplete.values.pop_back();
-  EXPECT_FALSE(Tpm2Recipient(parent, incomplete, fingerprint).wrap(data_key, some_id).ok());
-  EXPECT_FALSE(Tpm2Recipient(parent, {}, fingerprint).wrap(data_key, some_id).ok());
+  EXPECT_FALSE(
+      Tpm2Recipient(parent, of_pcrs(incomplete), fingerprint).wrap(data_key, some_id).ok());
+  EXPECT_FALSE(Tpm2Recipient(parent, of_pcrs({}), fingerprint).wrap(data_key, some_id).ok());
   const TpmPublic signer = TpmPublic::parse(test::ecdsa_area(0x00040472).marshal()).value();
-  EXPECT_FALSE(Tpm2Recipient(signer, approved_pcrs(), fingerprint).wrap(data_key, some_id).ok());
+  EXPECT_FALSE(
+      Tpm2Recipient(signer, of_pcrs(approved_pcrs()), fingerprint).wrap(data_key, some_id).ok());
   const Secret short_key = random_secret(16).value();
-  EXPECT_FALSE(Tpm2Recipient(parent, approved_pcrs(), fingerprint).wrap(short_key, some_id).ok());
+  EXPECT_FALSE(
+      Tpm2Recipient(parent, of_pcrs(approved_pcrs()), fingerprint).wrap(short_key, some_id).ok());
 }
 
 }  // namespace

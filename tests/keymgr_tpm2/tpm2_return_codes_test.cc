@@ -28,7 +28,7 @@ const Row table[] = {
     {0x4c4, Op::policy_authorize, Code::unavailable, "ticket"},
     {0x2db, Op::verify_ticket, Code::integrity, "tampered"},
     {0x128, Op::unseal, Code::unavailable, "kept changing"},
-    {0x126, Op::policy_nv, Code::revoked, "expired"},
+    {0x126, Op::policy_nv, Code::revoked, "epoch"},
     {0x12f, Op::unseal, Code::revoked, "restore limit"},
     {0x9a3, Op::unseal, Code::revoked, "expired"},
     {0x1cf, Op::unseal, Code::revoked, "another try"},

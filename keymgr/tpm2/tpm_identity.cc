@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A policy may have several paths, and several approvals may be at hand. The one that served last
+// is tried first; then the PCRs are read, and what they rule out is not tried.
+#include "keymgr/tpm2/tpm_identity.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "keymgr/tpm2/return_codes.h"
+
+namespace ckptseal {
+namespace {
+
+std::string list_pcrs(const std::vector<unsigned>& pcrs) {
+  std::string out = "PCR ";
+  for (std::size_t i = 0; i < pcrs.size(); ++i) {
+    if (i > 0) out += i + 1 == pcrs.size() ? " and " : ", ";
+    const std::string_view purpose = pcr_purpose(pcrs[i]);
+    out += purpose.empty() ? fmt::format("{}", pcrs[i]) : fmt::format("{} ({})", pcrs[i], purpose);
+  }
+  return out + (pcrs.size() == 1 ? " differs" : " differ");
+}
+
+const ApprovalTerm* approvals_of(const PolicyPath& path) {
+  return path.empty() ? nullptr : std::get_if<ApprovalTerm>(&path.front());
+}
+
+bool wants_pin(const PolicyPath& path) {
+  return std::any_of(path.begin(), path.end(),
+                     [](const PolicyStep& step) { return std::holds_alternative<PinTerm>(step); });
+}
+
+// What the PCRs must be for a path, with its approval.
+std::vector<const PcrValues*> demands(const PolicyPath& path, const Approval* approval) {
+  std::vector<const PcrValues*> out;
+  if (approval != nullptr) out.push_back(&approval->statement().pcrs);
+  for (const PolicyStep& step : path) {
+    if (const auto* term = std::get_if<PcrTerm>(&step)) out.push_back(&term->pcrs);
+  }
+  return out;
+}
+
+// The PCRs that are not as demanded, ascending. `current` has all of them.
+std::vector<unsigned> differing(const std::vector<const PcrValues*>& demanded,
+                                const PcrValues& current) {
+  std::uint32_t mask = 0;
+  const std::vector<unsigned> read = current.selection.indices();
+  for (const PcrValues* values : demanded) {
+    PcrValues same{values->selection, {}};
+    for (std::size_t i = 0; i < read.size(); ++i) {
+      if (same.selection.contains(read[i])) same.values.push_back(current.values[i]);
+    }
+    for (const unsigned pcr : values->differing(same)) mask |= 1U << pcr;
+  }
+  std::vector<unsigned> out;
+  for (unsigned pcr = 0; pcr < PcrSelection::count; ++pcr) {
+    if ((mask >> pcr & 1U) != 0) out.push_back(pcr);
+  }
+  return out;
+}
+
+// The first of the refusals may be of the one that was meant.
+Error no_approval(const ApprovalTerm& term, const std::vector<std::string>& refusals) {
+  std::string why = "is at hand";
+  if (!refusals.empty()) {
+    std::string_view first = refusals.front();
+    why = fmt::format("can be used ({})", first.substr(0, first.find_last_not_of('.') + 1));
+  }
+  return {Code::policy,
+          fmt::format("No approval for the domain \"{}\" by the authority of this file {}: put one "
+                      "beside the file or into approvals/ of the state folder.",
+                      term.domain, why),
+          0};
+}
+
+// Of the PCRs that stand in the way on the shortest way.
+Error not_in_state(const std::vector<unsigned>& pcrs, const Approval* nearest) {
+  if (pcrs.empty()) {
+    return {Code::policy,
+            "The TPM refused the state of this host, which by now is the approved one: try again.",
+            0};
+  }
+  if (nearest == nullptr) {
+    return {Code::policy,
+            fmt::format("This host is not in the state that the file was sealed for: {}; boot the "
+                        "approved state, or open the file with its recovery passphrase.",
+                        list_pcrs(pcrs)),
+            0};
+  }
+  const std::string& label = nearest->statement().label;
+  return {Code::policy,
+          fmt::format("The state of this host is approved by nobody for the domain \"{}\": {} from "
+                      "the nearest approval{}; have the authority approve it, or boot an approved "
+                      "one.",
+                      nearest->statement().term.domain, list_pcrs(pcrs),
+                      label.empty() ? "" : fmt::format(" (\"{}\")", label)),
+          0};
+}
+
+}  // namespace
+
+Result<std::optional<Secret>> Tpm2Identity::unwrap(const SlotBody& slot, const CheckpointId& id) {
+  if (slot.kind != static_cast<std::uint16_t>(SlotKind::tpm2)) return std::optional<Secret>();
+  // Whose it is comes first: another host's slot may be of a form that this version cannot read.
+  const std::optional<TpmName> parent = Tpm2Slot::parent_of(slot.bytes);
+  if (parent && *parent != parent_) return std::optional<Secret>();
+
+  CKPTSEAL_ASSIGN(const Tpm2Slot parsed, Tpm2Slot::parse(slot.bytes));
+  CKPTSEAL_ASSIGN(Secret unsealed, release(parsed, id));
+  if (unsealed.size() != data_key_size) {
+    return Error{
+        Code::integrity,
+        "A TPM slot of this file holds no data key: the file is damaged or altered, so use "
+        "another copy.",
+        0};
+  }
+  return std::optional<Secret>(std::move(unsealed));
+}
+
+Result<std::vector<Tpm2Identity::Try>> Tpm2Identity::tries(const std::vector<PolicyPath>& paths) {
+  std::vector<Try> out;
+  const ApprovalTerm* wanting = nullptr;
+  for (const PolicyPath& path : paths) {
+    const ApprovalTerm* term = approvals_of(path);
+    if (term == nullptr) {
+      out.push_back({&path, nullptr});
+      continue;
+    }
+    if (term->purpose != ApprovalPurpose::restore) continue;
+    wanting = term;
+    if (!approvals_) {
+      approvals_.emplace();
+      if (help_.approvals) approvals_ = help_.approvals();
+    }
+    for (const Approval& approval : approvals_->usable) {
+      if (approval.statement().term == *term) out.push_back({&path, &approval});
+    }
+  }
+  if (!out.empty()) return out;
+  if (wanting != nullptr) return no_approval(*wanting, approvals_->refusals);
+  return Error{Code::policy,
+               "The policy of this host's slot lets nobody open it, for it is for migration alone: "
+               "use another slot.",
+               0};
+}
+
+Result<const Secret*> Tpm2Identity::pin_for(const CheckpointId& id) {
+  if (!pin_) {
+    if (!help_.pin) {
+      return Error{Code::failed, "The slot of this host wants its PIN: name a way to ask for it.",
+                   0};
+    }
+    CKPTSEAL_ASSIGN(pin_, help_.pin());
+  }
+  if (!auth_ || auth_->first != id) {
+    CKPTSEAL_ASSIGN(Secret value, pin_auth_value(*pin_, id));
+    auth_.emplace(id, std::move(value));
+  }
+  return &auth_->second;
+}
+
+Result<Secret> Tpm2Identity::attempt(const Tpm2Slot& slot, const CheckpointId& id,
+                                     const Try& chosen) {
+  PolicyRun run(*chosen.path);
+  run.approval = chosen.approval;
+  if (wants_pin(*chosen.path)) {
+    CKPTSEAL_ASSIGN(run.pin, pin_for(id));
+  }
+  // Kept when it was of use, so that the one that served last is known.
+  Bytes ticket;
+  if (chosen.approval != nullptr && help_.tickets != nullptr) {
+    ticket = run.ticket = help_.tickets->find(*chosen.approval);
+    run.keep_ticket = [&ticket](const Bytes& fresh) { ticket = fresh; };
+  }
+  Result<Secret> out = tpm_.unseal(slot.object, run);
+  if (out.ok() && !ticket.empty()) help_.tickets->keep(*chosen.approval, ticket);
+  return out;
+}
+
+Result<Secret> Tpm2Identity::release(const Tpm2Slot& slot, const CheckpointId& id) {
+  const std::vector<PolicyPath> paths = policy_paths(slot.policy);
+  CKPTSEAL_ASSIGN(std::vector<Try> all, tries(paths));
+  // Another way may still be open after these.
+  const auto next_may_do = [](const Error& error) {
+    return (error.code == Code::policy && !is_wrong_pin(error)) || error.code == Code::revoked;
+  };
+  // In this order: what served last, then as the policy has them.
+  if (help_.tickets != nullptr) {
+    const auto age = [this](const Try& t) {
+      return t.approval == nullptr ? SIZE_MAX : help_.tickets->age(*t.approval);
+    };
+    std::stable_sort(all.begin(), all.end(),
+                     [&](const Try& a, const Try& b) { return age(a) < age(b); });
+  }
+  const bool served_before = all.front().approval != nullptr && help_.tickets != nullptr &&
+                             !help_.tickets->find(*all.front().approval).empty();
+  std::optional<Error> refusal;
+  std::size_t tried = 0;
+  if (all.size() == 1 || served_before) {
+    Result<Secret> out = attempt(slot, id, all.front());
+    if (out.ok() || !next_may_do(out.error())) return out;
+    refusal = std::move(out).error();
+    tried = 1;
+  }
+
+  std::uint32_t mask = 0;
+  for (const Try& t : all) {
+    for (const PcrValues* values : demands(*t.path, t.approval)) mask |= values->selection.mask();
+  }
+  PcrValues current;
+  if (mask != 0) {
+    CKPTSEAL_ASSIGN(const PcrSelection selection, PcrSelection::of_mask(mask));
+    Result<PcrValues> read = tpm_.read_pcrs(selection);
+    if (!read.ok()) return refusal ? *refusal : std::move(read).error();
+    current = std::move(read).value();
+  }
+  std::optional<std::vector<unsigned>> in_the_way;
+  const Approval* nearest = nullptr;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    std::vector<unsigned> pcrs = differing(demands(*all[i].path, all[i].approval), current);
+    if (pcrs.empty() && i >= tried) {
+      Result<Secret> out = attempt(slot, id, all[i]);
+      if (out.ok() || !next_may_do(out.error())) return out;
+      if (!refusal || out.error().code == Code::revoked) refusal = std::move(out).error();
+    }
+    if (in_the_way && in_the_way->size() <= pcrs.size()) continue;
+    in_the_way = std::move(pcrs);
+    nearest = all[i].approval;
+  }
+  if (refusal && refusal->code == Code::revoked) return *refusal;
+  Error explained = not_in_state(*in_the_way, nearest);
+  explained.cause = refusal ? refusal->cause : 0;
+  return explained;
+}
+
+}  // namespace ckptseal

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Opens the TPM slots of this host: chooses a path through the release policy that the host can
+// meet, gets what that path wants, and asks the TPM.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "keymgr/recipient.h"
+#include "keymgr/tpm2/slot.h"
+#include "keymgr/tpm2/ticket_cache.h"
+#include "keymgr/tpm2/tpm.h"
+
+namespace ckptseal {
+
+// Of all domains and keys.
+struct ApprovalsAtHand {
+  std::vector<Approval> usable;       // that hold now
+  std::vector<std::string> refusals;  // why others are not: sentences
+};
+
+// What a policy may want beside the TPM. Each is asked for when it is needed, and once.
+struct ReleaseHelp {
+  std::function<ApprovalsAtHand()> approvals;
+  std::function<Result<Secret>()> pin;
+  std::shared_ptr<TicketCache> tickets;  // none: nothing is remembered
+};
+
+class Tpm2Identity : public Identity {
+ public:
+  // `tpm` outlives the identity; `parent` is the Name of this host's own storage parent.
+  Tpm2Identity(Tpm& tpm, const TpmName& parent, ReleaseHelp help = {})
+      : tpm_(tpm), parent_(parent), help_(std::move(help)) {}
+
+  // nullopt for another kind and another host's slot. Code::policy says what is not met: the PCRs
+  // that differ, the approval that is missing, the PIN; Code::revoked: the epoch is over.
+  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id) override;
+
+ private:
+  // One path, with one approval if it wants one.
+  struct Try {
+    const PolicyPath* path = nullptr;
+    const Approval* approval = nullptr;
+  };
+  struct Outcome;
+
+  Result<Secret> release(const Tpm2Slot& slot, const CheckpointId& id);
+  Result<std::vector<Try>> tries(const std::vector<PolicyPath>& paths);
+  Result<Secret> attempt(const Tpm2Slot& slot, const CheckpointId& id, const Try& chosen);
+  Result<const Secret*> pin_for(const CheckpointId& id);
+
+  Tpm& tpm_;
+  TpmName parent_;
+  ReleaseHelp help_;
+  std::optional<ApprovalsAtHand> approvals_;
+  std::optional<Secret> pin_;
+  std::optional<std::pair<CheckpointId, Secret>> auth_;  // of pin_ for that checkpoint
+};
+
+}  // namespace ckptseal

@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Release policies on a real software TPM: the digests that policies/ computes are those of its
+// trial sessions, and slots open exactly when their policy is met. docs/policies.md.
+#include <gtest/gtest.h>
+#include <tss2/tss2_mu.h>
+
+#include <algorithm>
+
+#include "keymgr/tpm2/epoch_counter.h"
+#include "keymgr/tpm2/esys_internal.h"
+#include "keymgr/tpm2/esys_tpm.h"
+#include "keymgr/tpm2/provision.h"
+#include "keymgr/tpm2/slot.h"
+#include "keymgr/tpm2/tpm_identity.h"
+#include "own_tpm.h"
+#include "software_host.h"
+
+namespace ckptseal {
+namespace {
+
+using testing::OwnTpm;
+
+constexpr CheckpointId some_id{4, 2};
+
+struct Help {
+  std::vector<Approval> approvals;
+  std::string pin;
+  TicketCache* tickets = nullptr;
+};
+
+class PolicyTest : public ::testing::Test {
+ protected:
+  PolicyTest() {
+    TpmConnection connection = own.connect();
+    identity = provision_tpm(connection).value();
+    tpm.emplace(own.connect(), identity.keys);
+  }
+
+  PcrTerm pcrs_now(const char* selection) {
+    return {tpm->read_pcrs(PcrSelection::parse(selection).value()).value()};
+  }
+  ApprovalTerm approvals(const char* domain = "fleet",
+                         ApprovalPurpose purpose = ApprovalPurpose::restore) const {
+    return {purpose, authority.point(), domain};
+  }
+  EpochTerm epoch() const { return {identity.epoch_index, identity.epoch}; }
+
+  // The policy that facts and defaults are about: restore or migrate, each until the epoch ends.
+  Policy fleet_policy(bool with_pin = false) const {
+    Policy restore{{approvals(), epoch()}};
+    Policy migrate{{approvals("fleet", ApprovalPurpose::migrate), epoch()}};
+    if (with_pin) restore.terms.emplace_back(PinTerm{});
+    return {{AnyTerm{{restore, migrate}}}};
+  }
+
+  ApprovalStatement statement_now(const char* selection = "4,7") {
+    ApprovalStatement out;
+    out.term = approvals();
+    out.pcrs = pcrs_now(selection).pcrs;
+    out.created = 1;
+    return out;
+  }
+  Approval approve(const ApprovalStatement& statement) const {
+    return Approval::sign(statement,
+                          [this](const Digest& digest) -> Result<EcdsaSignature> {
+                            return authority.sign(digest);
+                          })
+        .value();
+  }
+
+  SlotBody seal(const Policy& policy, const char* pin = nullptr) {
+    std::shared_ptr<const Secret> secret;
+    if (pin != nullptr) {
+      secret = std::make_shared<const Secret>(Secret::copy_of(as_bytes(pin)).value());
+    }
+    Tpm2Recipient recipient(identity.storage_parent, policy, Digest{1}, secret);
+    return recipient.wrap(data_key, some_id).value();
+  }
+
+  Result<Secret> open(const SlotBody& slot, const Help& with = {}) {
+    ReleaseHelp help;
+    help.approvals = [&] { return ApprovalsAtHand{with.approvals, {}}; };
+    if (!with.pin.empty()) help.pin = [&] { return Secret::copy_of(as_bytes(with.pin)); };
+    help.tickets = std::shared_ptr<TicketCache>(std::shared_ptr<void>(), with.tickets);
+    Tpm2Identity us(*tpm, identity.storage_parent.name(), std::move(help));
+    tpm->connection().forget_commands();
+    Result<std::optional<Secret>> out = us.unwrap(slot, some_id);
+    if (!out.ok()) return std::move(out).error();
+    return std::move(*std::move(out).value());
+  }
+  std::string opens(const SlotBody& slot, const Help& with = {}) {
+    const Result<Secret> out = open(slot, with);
+    if (!out.ok()) return out.error().message;
+    EXPECT_TRUE(same_bytes(out.value().view(), data_key.view()));
+    return "";
+  }
+  void expect_refused(const SlotBody& slot, const Help& with, Code code, const char* why) {
+    const Result<Secret> out = open(slot, with);
+    ASSERT_FALSE(out.ok());
+    EXPECT_EQ(out.error().code, code) << out.error().message;
+    EXPECT_NE(out.error().message.find(why), std::string::npos) << out.error().message;
+    EXPECT_EQ(own.loaded(), 0U);
+  }
+  std::size_t commands() { return tpm->connection().commands().size(); }
+
+  void revoke() {
+    TpmConnection connection = own.connect();
+    ASSERT_TRUE(count_epoch(connection, identity.epoch_index).ok());
+  }
+
+  OwnTpm own;
+  TpmIdentity identity;
+  std::optional<EsysTpm> tpm;
+  test::SoftwareKey authority;
+  Secret data_key = random_secret(data_key_size).value();
+};
+
+// ---- The digests ----
+
+// What a trial session of the TPM holds after the commands of a path: it checks nothing.
+class TrialSession {
+ public:
+  explicit TrialSession(const EsysContext& context) : context_(context) {
+    TPMT_SYM_DEF none{};
+    none.algorithm = TPM2_ALG_NULL;
+    ESYS_TR raw = ESYS_TR_NONE;
+    must(Esys_StartAuthSession(context.get(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                               ESYS_TR_NONE, ESYS_TR_NONE, nullptr, TPM2_SE_TRIAL, &none,
+                               TPM2_ALG_SHA256, &raw));
+    session_ = EsysHandle::flushed(context, raw);
+  }
+
+  void operator()(const PcrTerm& term) {
+    TPM2B_DIGEST digest = sized(term.pcrs.digest());
+    const TPML_PCR_SELECTION selection = to_tpm(term.pcrs.selection.mask());
+    must(Esys_PolicyPCR(context_.get(), session_.get(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                        &digest, &selection));
+  }
+  // The TPM makes the Name of the key itself.
+  void operator()(const ApprovalTerm& term) {
+    const Bytes area = authority_public_area(term.key);
+    TPM2B_PUBLIC key{};
+    std::size_t used = 0;
+    must(Tss2_MU_TPMT_PUBLIC_Unmarshal(area.data(), area.size(), &used, &key.publicArea));
+    ASSERT_EQ(used, area.size());
+    ESYS_TR raw = ESYS_TR_NONE;
+    must(Esys_LoadExternal(context_.get(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, nullptr, &key,
+                           ESYS_TR_RH_OWNER, &raw));
+    const EsysHandle loaded = EsysHandle::flushed(context_, raw);
+    EsysPtr<TPM2B_NAME> name;
+    must(Esys_TR_GetName(context_.get(), loaded.get(), into(name)));
+    TPM2B_DIGEST approved = sized(Digest{});
+    TPM2B_NONCE reference{};
+    const std::string text =
+        "ckpt-seal/" + std::string(purpose_word(term.purpose)) + "/" + term.domain;
+    reference.size = static_cast<UINT16>(text.size());
+    std::copy(text.begin(), text.end(), reference.buffer);
+    TPMT_TK_VERIFIED ticket{};
+    ticket.tag = TPM2_ST_VERIFIED;
+    ticket.hierarchy = TPM2_RH_NULL;
+    must(Esys_PolicyAuthorize(context_.get(), session_.get(), ESYS_TR_NONE, ESYS_TR_NONE,
+                              ESYS_TR_NONE, &approved, &reference, name.get(), &ticket));
+  }
+  void operator()(const EpochTerm& term) {
+    ESYS_TR raw = ESYS_TR_NONE;
+    must(Esys_TR_FromTPMPublic(context_.get(), term.index, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                               &raw));
+    const EsysHandle index = EsysHandle::persistent(context_, raw);
+    TPM2B_OPERAND operand{};
+    const Bytes value = ByteWriter().u64(term.at_most).take();
+    operand.size = 8;
+    std::copy(value.begin(), value.end(), operand.buffer);
+    must(Esys_PolicyNV(context_.get(), index.get(), index.get(), session_.get(), ESYS_TR_PASSWORD,
+                       ESYS_TR_NONE, ESYS_TR_NONE, &operand, 0, TPM2_EO_UNSIGNED_LE));
+  }
+  void operator()(const PinTerm&) {
+    must(Esys_PolicyAuthValue(context_.get(), session_.get(), ESYS_TR_NONE, ESYS_TR_NONE,
+                              ESYS_TR_NONE));
+  }
+  void operator()(const OrStep& step) {
+    TPML_DIGEST branches{};
+    for (const Digest& branch : step.branches) branches.digests[branches.count++] = sized(branch);
+    must(Esys_PolicyOR(context_.get(), session_.get(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                       &branches));
+  }
+  std::string digest() {
+    EsysPtr<TPM2B_DIGEST> out;
+    must(Esys_PolicyGetDigest(context_.get(), session_.get(), ESYS_TR_NONE, ESYS_TR_NONE,
+                              ESYS_TR_NONE, into(out)));
+    return to_hex({out->buffer, out->size});
+  }
+
+ private:
+  static void must(TSS2_RC code) { ASSERT_EQ(code, TSS2_RC_SUCCESS) << std::hex << code; }
+  static TPM2B_DIGEST sized(const Digest& digest) {
+    TPM2B_DIGEST out{};
+    out.size = static_cast<UINT16>(digest.size());
+    std::copy(digest.begin(), digest.end(), out.buffer);
+    return out;
+  }
+
+  const EsysContext& context_;
+  EsysHandle session_;
+};
+
+TEST_F(PolicyTest, EveryConstructAndCombinationIsTheTpms) {
+  own.extend(7);
+  const std::vector<PolicyTerm> behind = {pcrs_now("7"), epoch(), PinTerm{}};
+  const std::vector<PolicyTerm> first = {pcrs_now("0,4"), approvals(),
+                                         approvals("b", ApprovalPurpose::migrate)};
+  std::vector<Policy> lists;
+  // Each first term, or none, with each subset of the others in each order.
+  std::vector<int> order = {0, 1, 2};
+  do {
+    for (std::size_t count = 0; count <= order.size(); ++count) {
+      for (std::size_t with = 0; with <= first.size(); ++with) {
+        Policy policy;
+        if (with < first.size()) policy.terms.push_back(first[with]);
+        for (std::size_t i = 0; i < count; ++i) {
+          policy.terms.push_back(behind[static_cast<std::size_t>(order[i])]);
+        }
+        lists.push_back(std::move(policy));
+      }
+    }
+  } while (std::next_permutation(order.begin(), order.end()));
+  std::vector<Policy> all = lists;
+  // One of two, before and behind other terms, and one within one.
+  const Policy a{{approvals(), epoch()}};
+  const Policy b{{approvals("b")}};
+  const Policy c{{pcrs_now("7")}};
+  const Policy d{{pcrs_now("23")}};
+  all.push_back({{AnyTerm{{a, b}}}});
+  all.push_back({{AnyTerm{{a, c, b}}, PinTerm{}}});
+  all.push_back({{PinTerm{}, AnyTerm{{c, d}}, epoch()}});
+  all.push_back({{AnyTerm{{c, d}}, AnyTerm{{{{epoch()}}, {{PinTerm{}}}}}}});
+  all.push_back({{approvals(), AnyTerm{{c, {{PinTerm{}, AnyTerm{{c, d}}}}}}, epoch()}});
+  std::vector<Policy> eight;
+  for (std::uint64_t i = 0; i < 8; ++i) {
+    eight.push_back({{EpochTerm{identity.epoch_index, i}}});
+  }
+  all.push_back({{AnyTerm{eight}}});
+
+  TpmConnection connection = own.connect();
+  const EsysContext context = EsysContext::make(connection).value();
+  std::size_t paths = 0;
+  for (const Policy& policy : all) {
+    ASSERT_TRUE(policy.check().ok()) << policy.check().error().message;
+    for (const PolicyPath& path : policy_paths(policy)) {
+      TrialSession session(context);
+      for (const PolicyStep& step : path) std::visit(session, step);
+      if (path.empty()) continue;  // PolicyGetDigest of a fresh one: see EmptyPolicy
+      EXPECT_EQ(session.digest(), to_hex(policy_digest(policy))) << to_hex(policy.serialize());
+      ++paths;
+    }
+  }
+  EXPECT_GT(paths, 90U);
+}
+
+// ---- Releases ----
+
+TEST_F(PolicyTest, TheCommandsOfARestoreAreCounted) {
+  const SlotBody slot = seal(fleet_policy());
+  Help help{{approve(statement_now())}, "", nullptr};
+  EXPECT_EQ(opens(slot, help), "");
+  EXPECT_EQ(commands(), 12U);
+  Bytes saved;
+  TicketCache cache({}, [&](const Bytes& content) { saved = content; });
+  help.tickets = &cache;
+  EXPECT_EQ(opens(slot, help), "");
+  EXPECT_EQ(commands(), 12U);
+  EXPECT_EQ(opens(slot, help), "");
+  const std::vector<std::uint32_t> warm = {
+      TPM2_CC_Import,          TPM2_CC_Load,     TPM2_CC_StartAuthSession, TPM2_CC_PolicyPCR,
+      TPM2_CC_PolicyAuthorize, TPM2_CC_PolicyNV, TPM2_CC_PolicyOR,         TPM2_CC_Unseal,
+      TPM2_CC_FlushContext};
+  EXPECT_EQ(tpm->connection().commands(), warm);
+  // As a later command finds it.
+  TicketCache read_again(saved, {});
+  help.tickets = &read_again;
+  EXPECT_EQ(opens(slot, help), "");
+  EXPECT_EQ(commands(), 9U);
+
+  const SlotBody with_pin = seal(fleet_policy(true), "1234");
+  help.pin = "1234";
+  // At the first PIN since it was started the TPM writes that down, and asks to be asked again.
+  EXPECT_EQ(opens(with_pin, help), "");
+  EXPECT_EQ(commands(), 11U);
+  EXPECT_EQ(opens(with_pin, help), "");
+  EXPECT_EQ(commands(), 10U);
+}
+
+TEST_F(PolicyTest, AnApprovedUpdateOpensAndAnUnapprovedOneDoesNot) {
+  const SlotBody slot = seal(fleet_policy());
+  ApprovalStatement old_kernel = statement_now();
+  old_kernel.label = "6.1";
+  Help help{{approve(old_kernel)}, "", nullptr};
+  EXPECT_EQ(opens(slot, help), "");
+  own.extend(4);
+  expect_refused(slot, help, Code::policy, "PCR 4 (boot loader) differs");
+  expect_refused(slot, help, Code::policy, "\"6.1\"");
+  help.approvals.push_back(approve(statement_now()));
+  EXPECT_EQ(opens(slot, help), "");
+  // The PCRs choose between the two, whichever comes first.
+  std::reverse(help.approvals.begin(), help.approvals.end());
+  EXPECT_EQ(opens(slot, help), "");
+}
+
+TEST_F(PolicyTest, ApprovalsOfOthersDoNotServe) {
+  const SlotBody slot = seal(fleet_policy());
+  expect_refused(slot, {}, Code::policy, "No approval for the domain \"fleet\"");
+  ApprovalStatement other_domain = statement_now();
+  other_domain.term.domain = "other";
+  expect_refused(slot, {{approve(other_domain)}, "", nullptr}, Code::policy, "No approval");
+  const test::SoftwareKey forger;
+  ApprovalStatement forged = statement_now();
+  forged.term.key = forger.point();
+  const Approval theirs = Approval::sign(forged, [&](const Digest& d) -> Result<EcdsaSignature> {
+                            return forger.sign(d);
+                          }).value();
+  expect_refused(slot, {{theirs}, "", nullptr}, Code::policy, "No approval");
+}
+
+// What the TPM itself says when the software would let them through.
+TEST_F(PolicyTest, TheTpmRefusesThemByItself) {
+  const SlotBody slot = seal(fleet_policy());
+  const Tpm2Slot parsed = Tpm2Slot::parse(slot.bytes).value();
+  const std::vector<PolicyPath> paths = policy_paths(parsed.policy);
+  // The restore path with an approval for migration's reference: the OR has no such branch.
+  ApprovalStatement other = statement_now();
+  other.term.domain = "other";
+  const Approval approval = approve(other);
+  PolicyPath path = paths.front();
+  std::get<ApprovalTerm>(path.front()).domain = "other";
+  PolicyRun run(path);
+  run.approval = &approval;
+  Result<Secret> out = tpm->unseal(parsed.object, run);
+  ASSERT_FALSE(out.ok());
+  EXPECT_EQ(out.error().code, Code::policy);
+  EXPECT_EQ(out.error().cause, 0x1c4U);
+  // Without the OR it is no policy of the object at all.
+  path.pop_back();
+  PolicyRun without_or(path);
+  without_or.approval = &approval;
+  out = tpm->unseal(parsed.object, without_or);
+  ASSERT_FALSE(out.ok());
+  EXPECT_EQ(out.error().cause, 0x99dU);
+}
+
+TEST_F(PolicyTest, AForgedTicketIsNotTaken) {
+  const SlotBody slot = seal(fleet_policy());
+  const Approval approval = approve(statement_now());
+  TicketCache forged({}, {});
+  forged.keep(approval, Bytes(32, 0x5a));
+  Help help{{approval}, "", &forged};
+  EXPECT_EQ(opens(slot, help), "");  // verified anew
+  EXPECT_GT(commands(), 12U);
+  EXPECT_NE(forged.find(approval), Bytes(32, 0x5a));
+  EXPECT_EQ(opens(slot, help), "");
+  EXPECT_EQ(commands(), 9U);
+  // For a state that nobody approved no ticket helps.
+  own.extend(7);
+  ApprovalStatement claimed = statement_now();
+  const test::SoftwareKey forger;
+  claimed.term.key = forger.point();
+  const Approval theirs = Approval::sign(claimed, [&](const Digest& d) -> Result<EcdsaSignature> {
+                            return forger.sign(d);
+                          }).value();
+  PolicyPath path = policy_paths(fleet_policy()).front();
+  std::get<ApprovalTerm>(path.front()).key = forger.point();
+  PolicyRun run(path);
+  run.approval = &theirs;
+  EXPECT_FALSE(tpm->unseal(Tpm2Slot::parse(slot.bytes).value().object, run).ok());
+}
+
+TEST_F(PolicyTest, RevocationEndsWhatWasSealedBefore) {
+  const SlotBody slot = seal(fleet_policy());
+  const SlotBody literal = seal({{pcrs_now("7"), epoch()}});
+  const Help help{{approve(statement_now())}, "", nullptr};
+  EXPECT_EQ(opens(slot, help), "");
+  EXPECT_EQ(opens(literal), "");
+  revoke();
+  expect_refused(slot, help, Code::revoked, "revoked");
+  expect_refused(literal, {}, Code::revoked, "revoked");
+  ++identity.epoch;
+  EXPECT_EQ(opens(seal(fleet_policy()), help), "");
+}
+
+// An approval of an old kernel, kept and brought back.
+TEST_F(PolicyTest, AnApprovalWithAnEpochEndsWithIt) {
+  ApprovalStatement old_kernel = statement_now();
+  old_kernel.epoch = epoch();
+  const Help help{{approve(old_kernel)}, "", nullptr};
+  EXPECT_EQ(opens(seal(fleet_policy()), help), "");
+  revoke();
+  ++identity.epoch;
+  expect_refused(seal(fleet_policy()), help, Code::revoked, "epoch");
+}
+
+TEST_F(PolicyTest, APinIsAskedForAndWrongOnesLock) {
+  const SlotBody slot = seal({{pcrs_now("7"), PinTerm{}}}, "correct");
+  expect_refused(slot, {}, Code::failed, "PIN");
+  EXPECT_EQ(opens(slot, {{}, "correct", nullptr}), "");
+  const Help wrong{{}, "wrong", nullptr};
+  expect_refused(slot, wrong, Code::policy, "The PIN is wrong: ");
+  EXPECT_EQ(opens(slot, {{}, "correct", nullptr}), "");
+  for (int i = 0; i < 40; ++i) {
+    const Result<Secret> out = open(slot, wrong);
+    ASSERT_FALSE(out.ok());
+    if (out.error().code == Code::locked) break;
+    ASSERT_EQ(out.error().code, Code::policy);
+  }
+  expect_refused(slot, wrong, Code::locked, "locked");
+  expect_refused(slot, {{}, "correct", nullptr}, Code::locked, " s, or once its owner");
+  // What has no PIN is not locked.
+  EXPECT_EQ(opens(seal({{pcrs_now("7")}})), "");
+}
+
+TEST_F(PolicyTest, APinBelongsToItsCheckpoint) {
+  const Secret pin = Secret::copy_of(as_bytes("1234")).value();
+  const Secret one = pin_auth_value(pin, some_id).value();
+  const Secret other = pin_auth_value(pin, CheckpointId{9}).value();
+  EXPECT_EQ(one.size(), 32U);
+  EXPECT_FALSE(equal_constant_time(one.view(), other.view()));
+  // The last byte is never 0, which a TPM would strip.
+  for (std::uint8_t i = 0; i < 255; ++i) {
+    EXPECT_NE(pin_auth_value(pin, CheckpointId{i}).value().view().back(), 0);
+  }
+}
+
+TEST_F(PolicyTest, OneOfSeveralIsEnough) {
+  const PcrTerm seven = pcrs_now("7");
+  const PcrTerm twelve = pcrs_now("12");
+  const SlotBody slot = seal({{AnyTerm{{{{seven}}, {{twelve, PinTerm{}}}}}}}, "1234");
+  EXPECT_EQ(opens(slot), "");  // without the PIN
+  EXPECT_EQ(commands(), 9U);   // PCR_Read, and a session that knows nothing of the PIN
+  own.extend(7);
+  EXPECT_EQ(opens(slot, {{}, "1234", nullptr}), "");
+  expect_refused(slot, {{}, "4321", nullptr}, Code::policy, "PIN is wrong");
+  own.extend(12);
+  expect_refused(slot, {{}, "1234", nullptr}, Code::policy, "differs");
+}
+
+TEST_F(PolicyTest, AnEmptyPolicyOpensInAnyState) {
+  const SlotBody slot = seal({});
+  own.extend(7);
+  EXPECT_EQ(opens(slot), "");
+}
+
+TEST_F(PolicyTest, WhatIsForMigrationAloneDoesNotOpen) {
+  const SlotBody slot = seal({{approvals("fleet", ApprovalPurpose::migrate)}});
+  expect_refused(slot, {{approve(statement_now())}, "", nullptr}, Code::policy, "migration");
+}
+
+TEST_F(PolicyTest, EveryChangedByteOfASlotIsFoundOut) {
+  const SlotBody good = seal({{approvals(), epoch(), PinTerm{}}}, "1234");
+  const Approval approval = approve(statement_now());
+  for (std::size_t at = 66; at < good.bytes.size(); at += 3) {
+    SlotBody bad = good;
+    bad.bytes[at] ^= 1;
+    const Result<Secret> out = open(bad, {{approval}, "1234", nullptr});
+    ASSERT_FALSE(out.ok()) << at;
+    EXPECT_EQ(out.error().code, Code::integrity) << at << out.error().message;
+  }
+}
+
+}  // namespace
+}  // namespace ckptseal
