@@ -52,7 +52,7 @@ Bytes section_name_measured(std::string_view name) {
   return out;
 }
 
-Result<std::vector<std::string_view>> sections_measured_by(ByteView magic) {
+Result<StubRules> rules_of_stub(ByteView magic) {
   constexpr std::string_view before = "#### LoaderInfo: systemd-stub ";
   std::string_view text = as_text(magic);
   unsigned version = 0;
@@ -66,9 +66,10 @@ Result<std::vector<std::string_view>> sections_measured_by(ByteView magic) {
                  "is not known: make the image with one of those.",
                  0};
   }
-  std::vector<std::string_view> out;
+  StubRules out;
+  out.adds_to_initrd = version == 257;
   for (const UnifiedSection& section : sections) {
-    if (version == 252 ? section.in_252 : section.in_257) out.push_back(section.name);
+    if (version == 252 ? section.in_252 : section.in_257) out.measured.push_back(section.name);
   }
   return out;
 }

@@ -22,6 +22,11 @@ Bytes section_name_measured(std::string_view name);
 
 // Of the stub whose .sdmagic section this is: "#### LoaderInfo: systemd-stub 252.39-1 ####".
 // Code::failed for another program and for a version that was never tried.
-Result<std::vector<std::string_view>> sections_measured_by(ByteView magic);
+struct StubRules {
+  std::vector<std::string_view> measured;  // in this order
+  // Whether it always passes an initrd to the kernel that has files of its own in it.
+  bool adds_to_initrd = false;
+};
+Result<StubRules> rules_of_stub(ByteView magic);
 
 }  // namespace ckptseal

@@ -48,7 +48,7 @@ THIRD_PARTY = {
     "nettle/": ("keymgr/tpm2/",),
     "openssl/": ("keymgr/public_key/",),
     "p11-kit/": ("keymgr/pkcs11/",),
-    "nlohmann/": ("cli/", "policies/"),
+    "nlohmann/": ("policies/", "cli/"),
     "seccomp.h": ("sealing/",),
     "tss2/": ("policies/", "keymgr/tpm2/"),
 }
