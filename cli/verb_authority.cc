@@ -10,6 +10,7 @@
 #include "base/pem.h"
 #include "cli/host_access.h"
 #include "cli/passphrase_source.h"
+#include "cli/verb_policy.h"
 #include "cli/verbs.h"
 #include "keymgr/pkcs11/authority_key.h"
 #include "keymgr/pkcs11/pin_file.h"
@@ -87,6 +88,7 @@ struct ApproveOptions {
   KeyOptions key;
   std::string domain;
   std::string of;
+  std::string state;
   std::string pcrs;
   std::string label;
   unsigned expires_days = 0;
@@ -117,10 +119,35 @@ Result<PcrValues> approved_pcrs(const ApproveOptions& options, const HostRecord&
   return std::get<PcrTerm>(policy.terms.front()).pcrs;
 }
 
+constexpr unsigned runtime_measurements = 10;  // IMA's: nothing binds to them
+
+// Of a state that no host is in yet.
+Result<PcrValues> foreseen_pcrs(const ApproveOptions& options) {
+  CKPTSEAL_ASSIGN(const PcrState state, read_pcr_state_file(options.state));
+  std::uint32_t all = 0;
+  for (const auto& [pcr, value] : state.pcrs) {
+    if (pcr != runtime_measurements) all |= 1U << pcr;
+  }
+  CKPTSEAL_ASSIGN(const PcrSelection selection, options.pcrs.empty()
+                                                    ? PcrSelection::of_mask(all)
+                                                    : PcrSelection::parse(options.pcrs));
+  return state.values(selection);
+}
+
 Result<ApprovalStatement> statement_of(const Globals& globals, const ApproveOptions& options) {
+  if (options.of.empty() == options.state.empty()) {
+    return Error{Code::usage,
+                 "It takes one state to approve: name a host in it with --of, or the document of a "
+                 "predicted one with --state.",
+                 0};
+  }
   ApprovalStatement out;
-  CKPTSEAL_ASSIGN(const HostRecord record, tpm_record_of(globals, options.of));
-  CKPTSEAL_ASSIGN(out.pcrs, approved_pcrs(options, record));
+  if (options.of.empty()) {
+    CKPTSEAL_ASSIGN(out.pcrs, foreseen_pcrs(options));
+  } else {
+    CKPTSEAL_ASSIGN(const HostRecord record, tpm_record_of(globals, options.of));
+    CKPTSEAL_ASSIGN(out.pcrs, approved_pcrs(options, record));
+  }
   if (!options.epoch_of.empty()) {
     CKPTSEAL_ASSIGN(const HostRecord other, tpm_record_of(globals, options.epoch_of));
     out.epoch = other.policy_state().epoch;
@@ -197,9 +224,12 @@ void add_approve(const Verb& authority) {
       .required();
   verb.option("--of", options->of,
               "Whose state: self, a trusted host's name, or a record file, made in that state")
-      .value_name("HOST")
-      .required();
-  verb.option("--tpm2-pcrs", options->pcrs, "Of these PCRs alone (default: all of the record)")
+      .value_name("HOST");
+  verb.option("--state", options->state,
+              "A state that no host is in yet, by 'ckpt-seal policy predict'")
+      .value_name("STATE");
+  verb.option("--tpm2-pcrs", options->pcrs,
+              "Of these PCRs alone (default: all of the record or document)")
       .value_name("LIST");
   verb.option("--label", options->label, "What people call this state, for example a version")
       .value_name("TEXT");

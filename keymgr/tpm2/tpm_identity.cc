@@ -228,11 +228,13 @@ Result<Secret> Tpm2Identity::release(const Tpm2Slot& slot, const CheckpointId& i
       if (out.ok() || !next_may_do(out.error())) return out;
       if (!refusal || out.error().code == Code::revoked) refusal = std::move(out).error();
     }
+    // What was refused in this very state is no state to boot.
+    if (pcrs.empty() && refusal && refusal->code == Code::revoked) continue;
     if (in_the_way && in_the_way->size() <= pcrs.size()) continue;
     in_the_way = std::move(pcrs);
     nearest = all[i].approval;
   }
-  if (refusal && refusal->code == Code::revoked) return *refusal;
+  if (!in_the_way) return *refusal;
   Error explained = not_in_state(*in_the_way, nearest);
   explained.cause = refusal ? refusal->cause : 0;
   return explained;
