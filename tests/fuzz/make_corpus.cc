@@ -19,6 +19,8 @@
 #include "keymgr/tpm2/esys_tpm.h"
 #include "keymgr/tpm2/provision.h"
 #include "own_tpm.h"
+#include "policies/approval.h"
+#include "policies/policy_document.h"
 #include "proto/helper.pb.h"
 #include "public_key_vectors.h"
 #include "sealing/unlocked_file.h"
@@ -230,6 +232,45 @@ Bytes recovery_body(std::uint8_t fill) {
   return slot.serialize();
 }
 
+void add_policies(const Corpus& corpus) {
+  const test::SoftwareKey authority;
+  const PcrTerm pcrs{{PcrSelection::of_mask(1U << 7).value(), {Digest{7}}}};
+  const EpochTerm epoch{0x01800f00, 5};
+  const ApprovalTerm restore{ApprovalPurpose::restore, authority.point(), "fleet"};
+  const ApprovalTerm migrate{ApprovalPurpose::migrate, authority.point(), "fleet"};
+  const Policy inner{{AnyTerm{{{{epoch}}, {{PinTerm{}}}}}}};
+  for (const Policy& policy :
+       {Policy{}, Policy{{pcrs}}, Policy{{pcrs, epoch, PinTerm{}}}, Policy{{restore, epoch}},
+        Policy{{AnyTerm{{{{restore}}, {{migrate}}}}, epoch}},
+        Policy{{AnyTerm{{{{pcrs}}, inner}}}}}) {
+    const Bytes bytes = policy.serialize();
+    const std::string document = policy_document(policy);
+    corpus.add("policy", bytes);
+    corpus.add("policy", ByteView(bytes).first(bytes.size() - 1));
+    corpus.add("policy", ByteWriter().bytes(bytes).u8(0).view());
+    corpus.add("policy_document", as_bytes(document));
+    corpus.add("policy_document", as_bytes(policy_document(opened(policy))));
+    corpus.add("policy_document", as_bytes(document).first(document.size() - 3));
+  }
+  ApprovalStatement statement;
+  statement.term = restore;
+  statement.pcrs = pcrs.pcrs;
+  statement.created = 1;
+  statement.label = "kernel 6.1";
+  const auto add_approval = [&] {
+    const Approval approval =
+        Approval::sign(statement, [&](const Digest& digest) -> Result<EcdsaSignature> {
+          return authority.sign(digest);
+        }).value();
+    corpus.add("approval", as_bytes(approval.pem()));
+    corpus.add("approval", as_bytes(approval.pem()).first(approval.pem().size() / 2));
+  };
+  add_approval();
+  statement.epoch = epoch;
+  statement.expires = 2;
+  add_approval();
+}
+
 void add_recovery_slots(const Corpus& corpus) {
   const Bytes body = recovery_body(1);
   corpus.add("recovery_slot", body);
@@ -346,6 +387,7 @@ int make(const fs::path& vectors, const fs::path& folder) {
   add_host_records(corpus);
   add_messages(corpus);
   add_stream_requests(corpus);
+  add_policies(corpus);
   add_recovery_slots(corpus);
   add_recovery_texts(corpus);
   add_threshold_slots(corpus);
