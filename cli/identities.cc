@@ -5,8 +5,6 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
-
 #include "keymgr/passphrase/passphrase.h"
 #include "keymgr/pkcs11/pin_file.h"
 #include "keymgr/pkcs11/token_key.h"
@@ -18,10 +16,7 @@ namespace ckptseal {
 Result<Identities> Identities::find(const HostAccess& host, const std::vector<std::string>& names,
                                     const std::string& file) {
   Identities out(host);
-  if (file != "-") {
-    out.folder_ = std::filesystem::path(file).parent_path().string();
-    if (out.folder_.empty()) out.folder_ = ".";
-  }
+  out.folder_ = folder_of(file);
   for (const std::string& name : names) CKPTSEAL_TRY(out.add(name));
   return out;
 }

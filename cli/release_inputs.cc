@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 
 #include "cli/host_access.h"
 
@@ -67,6 +68,12 @@ void write_tickets(int fd, const Bytes& content) {
 }
 
 }  // namespace
+
+std::string folder_of(const std::string& file) {
+  if (file == "-") return "";
+  const std::string folder = std::filesystem::path(file).parent_path().string();
+  return folder.empty() ? "." : folder;
+}
 
 Result<ReleaseInputs> ReleaseInputs::find(const State& state, const std::string& beside) {
   ReleaseInputs out;

@@ -15,6 +15,9 @@
 
 namespace ckptseal {
 
+// Of that file; empty for standard input, beside which nothing lies.
+std::string folder_of(const std::string& file);
+
 class ReleaseInputs {
  public:
   // Approvals are the files *.approval in approvals/ of the state folder and beside the sealed

@@ -18,7 +18,7 @@ namespace ckptseal {
 namespace {
 
 struct PredictOptions {
-  std::string log = "/sys/kernel/security/tpm0/binary_bios_measurements";
+  std::string log = kernel_event_log;
   std::string uki;
   std::string cmdline;
   std::vector<std::string> images;
@@ -28,15 +28,6 @@ struct PredictOptions {
   bool force = false;
   bool check = false;
 };
-
-// Not by read_file(), for the kernel says of its log that it has no bytes.
-Result<EventLog> read_log(const std::string& path) {
-  CKPTSEAL_ASSIGN(const UniqueFd fd,
-                  open_file(path, O_RDONLY | O_NONBLOCK, fmt::format("the event log {}", path)));
-  Bytes content(EventLog::largest + 1);
-  CKPTSEAL_ASSIGN(const std::size_t size, read_full(fd.get(), content));
-  return EventLog::parse(ByteView(content).first(size));
-}
 
 struct OldAndNew {
   std::string old_path;
@@ -140,7 +131,7 @@ Result<Outcome> predict(const Globals& globals, const PredictOptions& options, C
   if (!options.pcrs.empty()) {
     CKPTSEAL_ASSIGN(selection, PcrSelection::parse(options.pcrs));
   }
-  CKPTSEAL_ASSIGN(const EventLog log, read_log(options.log));
+  CKPTSEAL_ASSIGN(const EventLog log, read_event_log(options.log));
   if (options.check) CKPTSEAL_TRY(check_with_tpm(globals, log, selection));
   CKPTSEAL_ASSIGN(Prediction prediction, Prediction::of_log(log));
   CKPTSEAL_TRY(replace_all(options, prediction));
@@ -163,6 +154,15 @@ Result<Outcome> predict(const Globals& globals, const PredictOptions& options, C
 }
 
 }  // namespace
+
+// Not by read_file(), for the kernel says of its log that it has no bytes.
+Result<EventLog> read_event_log(const std::string& path) {
+  CKPTSEAL_ASSIGN(const UniqueFd fd,
+                  open_file(path, O_RDONLY | O_NONBLOCK, fmt::format("the event log {}", path)));
+  Bytes content(EventLog::largest + 1);
+  CKPTSEAL_ASSIGN(const std::size_t size, read_full(fd.get(), content));
+  return EventLog::parse(ByteView(content).first(size));
+}
 
 void add_policy_predict_verb(const Verb& policy) {
   auto options = std::make_shared<PredictOptions>();

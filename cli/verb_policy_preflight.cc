@@ -102,8 +102,7 @@ Result<Json> foresee(const Globals& globals, const HostAccess& host, const std::
   CKPTSEAL_ASSIGN(const auto reading, Reading::prepare(globals, options, Reading::Key::none));
   CKPTSEAL_ASSIGN(const HelperReport report,
                   inspect_in_helper(reading->job(), std::nullopt, reading->events(console)));
-  CKPTSEAL_ASSIGN(const ReleaseInputs inputs,
-                  ReleaseInputs::find(host.state(), fs::path(file).parent_path().string()));
+  CKPTSEAL_ASSIGN(const ReleaseInputs inputs, ReleaseInputs::find(host.state(), folder_of(file)));
   const ApprovalsAtHand approvals = inputs.help({}).approvals();
   const TpmName& parent = host.record().record().storage_parent.public_area.name();
   const std::optional<Forecast> found = best_of(report, parent, state, approvals.usable);

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `ckpt-seal policy explain`: why this host's TPM would not release a sealed file now, and what was
+// measured into the PCRs that stand in the way. docs/policies.md, "Explain". It asks the TPM for
+// its PCRs, and for nothing else: no key is unsealed, so no PIN and no use is spent.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include "cli/host_access.h"
+#include "cli/reading.h"
+#include "cli/release_inputs.h"
+#include "cli/verb_policy.h"
+#include "policies/event_text.h"
+#include "policies/forecast.h"
+#include "policies/policy_document.h"
+
+namespace ckptseal {
+namespace {
+
+struct ExplainOptions {
+  std::string file;
+  std::string log;
+};
+
+// All PCRs that can be selected.
+Result<PcrState> present_state(const HostAccess& host) {
+  constexpr std::uint32_t all_but_runtime_measurements = 0x00fffbff;
+  CKPTSEAL_ASSIGN(const PcrSelection selection,
+                  PcrSelection::of_mask(all_but_runtime_measurements));
+  CKPTSEAL_ASSIGN(const TpmSession session, host.start_tpm());
+  CKPTSEAL_ASSIGN(EsysTpm tpm, host.connect(session));
+  CKPTSEAL_ASSIGN(const PcrValues values, tpm.read_pcrs(selection));
+  PcrState out;
+  const std::vector<unsigned> indices = selection.indices();
+  for (std::size_t i = 0; i < indices.size(); ++i) out.pcrs[indices[i]] = values.values[i];
+  return out;
+}
+
+// The log that was named, or the kernel's if there is one.
+Result<std::optional<EventLog>> find_log(const std::string& named) {
+  std::error_code ignored;
+  if (named.empty() && !std::filesystem::exists(kernel_event_log, ignored)) {
+    return std::optional<EventLog>();
+  }
+  CKPTSEAL_ASSIGN(EventLog log, read_event_log(named.empty() ? kernel_event_log : named));
+  return std::optional<EventLog>(std::move(log));
+}
+
+std::string reason_of(const Forecast& forecast) {
+  switch (forecast.verdict) {
+    case Forecast::Verdict::opens:
+      return "opens now";
+    case Forecast::Verdict::opens_with_pin:
+      return "opens now, with its PIN";
+    case Forecast::Verdict::not_approved:
+      return fmt::format("nobody has approved the state of this host for the domain {}",
+                         forecast.authority->domain);
+    case Forecast::Verdict::other_pcrs:
+      return "this host is not in the state that it was sealed for";
+    case Forecast::Verdict::revoked:
+      return "it is revoked: the epoch of this host is above that of its policy";
+    case Forecast::Verdict::unknown:
+    case Forecast::Verdict::never:
+      break;
+  }
+  return "it never opens on this host, whatever its state";
+}
+
+// A PCR in the way: whether the log tells what it holds, and the events that made it so.
+Json describe_pcr(unsigned pcr, const PcrState& now, const std::optional<EventLog>& log) {
+  Json json = {{"pcr", pcr}, {"purpose", std::string(pcr_purpose(pcr))}};
+  json["value"] = to_hex(now.pcrs.at(pcr));
+  json["log_agrees"] = log ? Json(log->replay()[pcr] == now.pcrs.at(pcr)) : Json();
+  Json& events = json["events"] = Json::array();
+  if (!log) return json;
+  for (const LoggedEvent& event : log->events()) {
+    if (event.pcr == pcr && event.extends()) events.push_back(describe(event));
+  }
+  return json;
+}
+
+std::string text_of(const Json& pcr) {
+  std::string out = fmt::format("  PCR {}{}\n", pcr["pcr"].get<unsigned>(),
+                                pcr["purpose"].get<std::string>().empty()
+                                    ? ""
+                                    : fmt::format(" ({})", pcr["purpose"].get<std::string>()));
+  if (pcr["log_agrees"].is_null()) return out + "    there is no event log\n";
+  if (!pcr["log_agrees"].get<bool>()) {
+    out += "    the log does not tell how it came to its value; it may be of another boot\n";
+  }
+  for (const Json& event : pcr["events"]) out += fmt::format("    {}\n", event.get<std::string>());
+  return out;
+}
+
+Result<Outcome> explain(const Globals& globals, const ExplainOptions& options, Console& console) {
+  ReadingOptions reading_options;
+  reading_options.file = options.file;
+  CKPTSEAL_ASSIGN(const auto reading,
+                  Reading::prepare(globals, reading_options, Reading::Key::none));
+  const HostAccess& host = reading->host();
+  CKPTSEAL_TRY(host.require_provisioned());
+  if (host.has_token()) {
+    return Error{Code::usage,
+                 "This host has a token and no TPM: no state of it stands in the way of a file.",
+                 0};
+  }
+  CKPTSEAL_ASSIGN(const std::optional<EventLog> log, find_log(options.log));
+  const Result<HelperReport> report =
+      inspect_in_helper(reading->job(), std::nullopt, reading->events(console));
+  if (!report.ok()) return with_subject(reading->name(), report.error());
+  CKPTSEAL_ASSIGN(const ReleaseInputs inputs,
+                  ReleaseInputs::find(host.state(), folder_of(options.file)));
+  CKPTSEAL_ASSIGN(const PcrState now, present_state(host));
+  const HostRecord& record = host.record().record();
+  const ForeseenState state{now, record.policy_state().epoch};
+  const std::vector<Approval> approvals = inputs.help({}).approvals().usable;
+  Outcome outcome;
+  Json& slots = outcome.json["slots"] = Json::array();
+  bool opens = false;
+  for (int i = 0; i < report.value().slots_size(); ++i) {
+    const proto::SlotReport& slot = report.value().slots(i);
+    const Result<Policy> policy = Policy::parse(as_bytes(slot.policy()));
+    if (slot.damaged() || !policy.ok() ||
+        !same_bytes(as_bytes(slot.storage_parent()), record.storage_parent.public_area.name())) {
+      continue;
+    }
+    const Forecast found = forecast(policy.value(), state, approvals);
+    opens |= found.verdict <= Forecast::Verdict::opens_with_pin;
+    Json json = {{"index", i},
+                 {"verdict", std::string(verdict_word(found.verdict))},
+                 {"wants", policy_words(policy.value())},
+                 {"message", reason_of(found)}};
+    outcome.text +=
+        fmt::format("Slot {} wants {}: {}.\n", i, policy_words(policy.value()), reason_of(found));
+    Json& pcrs = json["pcrs"] = Json::array();
+    for (const unsigned pcr : found.pcrs) {
+      pcrs.push_back(describe_pcr(pcr, now, log));
+      outcome.text += text_of(pcrs.back());
+    }
+    slots.push_back(std::move(json));
+  }
+  if (slots.empty()) {
+    return Error{Code::no_slot,
+                 fmt::format("{} has no slot for the TPM of this host; see 'ckpt-seal inspect' for "
+                             "those that it has.",
+                             reading->name()),
+                 0};
+  }
+  if (!opens) outcome.exit_code = static_cast<int>(Code::policy);
+  return outcome;
+}
+
+}  // namespace
+
+void add_policy_explain_verb(const Verb& policy) {
+  auto options = std::make_shared<ExplainOptions>();
+  const Verb verb = policy.verb("explain", "Say why this host would not open a sealed file now",
+                                "ckpt-seal policy explain x.cks");
+  verb.option("FILE", options->file, "Sealed file").required();
+  verb.option("--log", options->log, "Event log of this boot (default: the kernel's)")
+      .value_name("FILE");
+  verb.does([options](const Globals& globals, Console& console) {
+    return explain(globals, *options, console);
+  });
+}
+
+}  // namespace ckptseal
