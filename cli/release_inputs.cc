@@ -41,9 +41,10 @@ Result<std::vector<std::string>> list_approvals(const std::string& folder, bool 
   return out;
 }
 
-// What is no regular file is none; a pipe is not waited for.
+// What is no regular file is none; a pipe is not waited for, and a link could lead to a device,
+// which opening alone may set off.
 Result<std::optional<Bytes>> read_approval(const std::string& path) {
-  CKPTSEAL_ASSIGN(const UniqueFd fd, open_file(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC,
+  CKPTSEAL_ASSIGN(const UniqueFd fd, open_file(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC,
                                                fmt::format("the approval {}", path)));
   struct stat info = {};
   if (fstat(fd.get(), &info) != 0) return system_error("Cannot read " + path, errno);
@@ -96,8 +97,12 @@ Status ReleaseInputs::add_folder(const std::string& folder, bool must_open) {
   }
   for (const std::string& name : names) {
     const std::string path = folder + "/" + name;
-    CKPTSEAL_ASSIGN(std::optional<Bytes> content, read_approval(path));
-    if (content) approvals_.push_back({path, std::move(*content)});
+    Result<std::optional<Bytes>> content = read_approval(path);
+    if (!content.ok()) {
+      refusals_.push_back(content.error().message);
+    } else if (content.value()) {
+      approvals_.push_back({path, *std::move(content).value()});
+    }
   }
   return {};
 }
@@ -105,7 +110,7 @@ Status ReleaseInputs::add_folder(const std::string& folder, bool must_open) {
 ReleaseHelp ReleaseInputs::help(std::function<Result<Secret>()> pin) const {
   ReleaseHelp out;
   out.approvals = [this] {
-    ApprovalsAtHand at_hand;
+    ApprovalsAtHand at_hand{{}, refusals_};
     for (const File& file : approvals_) {
       const std::string what = fmt::format("the approval {}", file.path);
       Result<Approval> approval = Approval::read(file.content, what);

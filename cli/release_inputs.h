@@ -36,6 +36,7 @@ class ReleaseInputs {
   Status add_folder(const std::string& folder, bool must_open);
 
   std::vector<File> approvals_;
+  std::vector<std::string> refusals_;  // of those that could not be read
   std::shared_ptr<UniqueFd> tickets_;  // none: nothing is remembered
 };
 
