@@ -122,12 +122,19 @@ std::string whose(const Json& slot) {
   return "";
 }
 
+// Where it opens when no state of a machine is asked for: a TPM is still that of one machine.
+const char* where(const Json& slot) {
+  if (slot["measured_state"].get<bool>()) return "";
+  const auto kind = slot["kind"].get<std::string>();
+  return kind == "tpm2" || kind == "threshold" ? "; in any state of the machine"
+                                               : "; on any machine";
+}
+
 std::string line_of(const Json& slot, const char* number, std::size_t indent) {
   std::string line = fmt::format("{:{}}{}: {}{}", "", indent, slot[number].get<int>(),
                                  slot["kind"].get<std::string>(), whose(slot));
   if (slot.contains("needs")) {
-    line += fmt::format(", needs {}{}", slot["needs"].get<std::string>(),
-                        slot["measured_state"].get<bool>() ? "" : "; on any machine");
+    line += fmt::format(", needs {}{}", slot["needs"].get<std::string>(), where(slot));
   }
   return line + "\n";
 }
