@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A policy may have several paths, and several approvals may be at hand. The one that served last
-// is tried first; then the PCRs are read, and what they rule out is not tried.
+// A policy may have several paths, and several approvals may be at hand. Those that want no PIN
+// come first, so that nobody is asked in vain and a TPM that is locked does not matter to them;
+// among them the one that served last. Then the PCRs are read, and what they rule out is not tried.
 #include "keymgr/tpm2/tpm_identity.h"
 
 #include <fmt/format.h>
@@ -189,14 +190,13 @@ Result<Secret> Tpm2Identity::release(const Tpm2Slot& slot, const CheckpointId& i
   const auto next_may_do = [](const Error& error) {
     return (error.code == Code::policy && !is_wrong_pin(error)) || error.code == Code::revoked;
   };
-  // In this order: what served last, then as the policy has them.
-  if (help_.tickets != nullptr) {
-    const auto age = [this](const Try& t) {
-      return t.approval == nullptr ? SIZE_MAX : help_.tickets->age(*t.approval);
-    };
-    std::stable_sort(all.begin(), all.end(),
-                     [&](const Try& a, const Try& b) { return age(a) < age(b); });
-  }
+  // In this order: without a PIN, what served last, then as the policy has them.
+  const auto rank = [this](const Try& t) {
+    const bool has_age = t.approval != nullptr && help_.tickets != nullptr;
+    return std::pair(wants_pin(*t.path), has_age ? help_.tickets->age(*t.approval) : SIZE_MAX);
+  };
+  std::stable_sort(all.begin(), all.end(),
+                   [&](const Try& a, const Try& b) { return rank(a) < rank(b); });
   const bool served_before = all.front().approval != nullptr && help_.tickets != nullptr &&
                              !help_.tickets->find(*all.front().approval).empty();
   std::optional<Error> refusal;

@@ -434,6 +434,8 @@ TEST_F(PolicyTest, OneOfSeveralIsEnough) {
   const SlotBody slot = seal({{AnyTerm{{{{seven}}, {{twelve, PinTerm{}}}}}}}, "1234");
   EXPECT_EQ(opens(slot), "");  // without the PIN
   EXPECT_EQ(commands(), 9U);   // PCR_Read, and a session that knows nothing of the PIN
+  const SlotBody pin_first = seal({{AnyTerm{{{{twelve, PinTerm{}}}, {{seven}}}}}}, "1234");
+  EXPECT_EQ(opens(pin_first), "");  // nor is it asked for when its way stands first
   own.extend(7);
   EXPECT_EQ(opens(slot, {{}, "1234", nullptr}), "");
   expect_refused(slot, {{}, "4321", nullptr}, Code::policy, "PIN is wrong");
