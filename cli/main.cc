@@ -32,7 +32,8 @@ void add_global_options(const Verb& command, Globals& globals) {
       .between(1, 3600)
       .shows_default();
   command.flag("--json", globals.json, "Report as one JSON object on stdout");
-  command.flag("--verbose", globals.verbose, "Also say each step of provisioning, and the commands of a TPM that opens a file");
+  command.flag("--verbose", globals.verbose,
+               "Also say each step of provisioning, and the commands of a TPM that opens a file");
 }
 
 // The TSS logs every refusal of the TPM to stderr; ours are said in a sentence.

@@ -139,7 +139,7 @@ TEST(EventLogTest, AFlippedBitOfADigestReplaysToSomethingElse) {
 }
 
 TEST(EventLogTest, BytesBehindTheEndAreRefused) {
-  for (const std::size_t more : {1, 2, 12, 100}) {
+  for (const std::size_t more : {1U, 2U, 12U, 100U}) {
     for (const int fill : {0, 0xff}) {
       Bytes log = recorded_log("uki");
       log.insert(log.end(), more, static_cast<std::uint8_t>(fill));
