@@ -233,6 +233,7 @@ def parse_arguments(arguments):
     parser.add_argument("--allow-unsigned", action="store_true")
     parser.add_argument("--parent-scalar", type=parse_scalar, help="private scalar of a P-256 storage parent, hex")
     parser.add_argument("--parent-name", type=bytes.fromhex, help="its Name, when it is not the usual template's")
+    parser.add_argument("--pin", type=str.encode, help="checked if given: who has the parent's scalar needs none")
     parser.add_argument("--private-key", type=bytes.fromhex, help="PKCS#8 in DER, hex")
     parser.add_argument("--recovery-key", type=bytes.fromhex, help="its 16 bytes, hex")
     parser.add_argument("--max-memory-kib", type=int, default=1 << 20, help="for Argon2id (1048576)")
@@ -244,7 +245,7 @@ def parse_arguments(arguments):
 def main(arguments):
     options = parse_arguments(arguments)
     keys = cks_slots.Keys(None, options.parent_scalar, options.parent_name, options.max_memory_kib, options.private_key,
-                          options.recovery_key)
+                          options.recovery_key, options.pin)
     trust = Trust(dict(options.origin), dict(options.adder), options.allow_unsigned)
     try:
         if options.passphrase_file is not None:

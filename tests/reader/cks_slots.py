@@ -6,9 +6,10 @@ TPM2_Import, TPM2_Load and TPM2_Unseal would do to an object sealed offline is d
 "Duplication": a check of the sealing side that shares no line with it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cks_keys
+import cks_policy
 import cks_primitives as crypto
 from cks_header import Cursor
 from cks_primitives import Refused, require, sha256
@@ -17,7 +18,9 @@ KIND_TPM = 1
 KIND_PASSPHRASE = 2
 # fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth, noDA, restricted, decrypt
 STORAGE_PARENT_ATTRIBUTES = 0x00030472
+# adminWithPolicy; and noDA, without which a TPM counts wrong PINs
 SEALED_ATTRIBUTES = 0x00000480
+SEALED_ATTRIBUTES_WITH_PIN = 0x00000080
 
 
 @dataclass
@@ -30,6 +33,7 @@ class Keys:
     max_memory: int = 1 << 20
     private_key: bytes | None = None  # PKCS#8 in DER
     recovery_key: bytes | None = None
+    pin: bytes | None = None  # checked if it is there: who has the parent's private key does not need it
 
     def empty(self):
         given = (self.passphrase, self.parent_scalar, self.private_key, self.recovery_key)
@@ -55,7 +59,7 @@ def unwrap(slots, immutable, keys):
     rule = "Slots"
     if keys.parent_scalar is not None:
         for slot in slots:
-            data_key = unwrap_tpm(slot, keys) if slot.kind == KIND_TPM else None
+            data_key = unwrap_tpm(slot, immutable, keys) if slot.kind == KIND_TPM else None
             if data_key is not None:
                 return slot, data_key
     found = unwrap_by_key(slots, immutable, keys)
@@ -129,29 +133,25 @@ def unwrap_passphrase(body, immutable, keys):
 class TpmBody:
     recipient: bytes
     parent_name: bytes
-    policy: int
-    mask: int = 0
-    values: bytes = b""
+    form: int
+    policy: list = field(default_factory=list)  # terms
     public: bytes = b""
     private: bytes = b""
     secret: bytes = b""
 
-    def pcrs(self):
-        return [n for n in range(24) if self.mask >> n & 1]
-
 
 def parse_tpm(raw):
-    """The body of a TPM slot; of a policy that is unknown only the fields in front of it."""
+    """The body of a TPM slot."""
     rule = "TPM slot (kind 1)"
     cursor = Cursor(raw, rule, "a TPM slot")
     body = TpmBody(cursor.take(32), cursor.take(34), cursor.number(1))
-    if body.policy != 1:
-        return body
-    body.mask = cursor.number(4)
-    require(body.mask != 0, rule, "the policy of a TPM slot names no PCR")
-    require(body.mask >> 24 == 0, rule, "the policy of a TPM slot names a PCR above 23")
-    require(not body.mask >> 10 & 1, rule, "the policy of a TPM slot names PCR 10")
-    body.values = cursor.take(32 * len(body.pcrs()))
+    require(body.form in (1, 2), rule, "the policy of a TPM slot has an unknown form")
+    if body.form == 1:
+        body.policy = [cks_policy.parse_pcrs(cursor)]
+    else:
+        body.policy = cks_policy.parse_policy(cursor.take(cursor.number(2)))
+        alone = len(body.policy) == 1 and isinstance(body.policy[0], cks_policy.Pcrs)
+        require(not alone, rule, "the policy of a TPM slot is one PCRs term alone, and not in form 1")
     body.public = sized(cursor, 512, "the public area's length in a TPM slot is not 1 to 512")
     body.private = sized(cursor, 1024, "the private area's length in a TPM slot is not 1 to 1024")
     body.secret = sized(cursor, 512, "the secret's length in a TPM slot is not 1 to 512")
@@ -166,27 +166,29 @@ def sized(cursor, most, message):
     return cursor.take(length)
 
 
-def policy_digest(body):
-    """TPM 2.0 Part 3, TPM2_PolicyPCR, on a fresh session: commands code, TPML_PCR_SELECTION, digest of the values."""
-    selection = b"\0\0\0\1\0\x0b\3" + body.mask.to_bytes(3, "little")
-    return sha256(bytes(32), b"\0\0\1\x7f", selection, sha256(body.values))
-
-
 def check_public(body):
     rule = "TPM slot (kind 1)"
     cursor = Cursor(body.public, rule, "the public area of a TPM slot")
     require(cursor.number(2) == 0x0008, rule, "the sealed object is not KEYEDHASH")
     require(cursor.number(2) == 0x000B, rule, "the name algorithm of the sealed object is not SHA-256")
-    require(cursor.number(4) == SEALED_ATTRIBUTES, rule, "the attributes of the sealed object are not allowed")
+    allowed = SEALED_ATTRIBUTES_WITH_PIN if cks_policy.has_pin(body.policy) else SEALED_ATTRIBUTES
+    require(cursor.number(4) == allowed, rule, "the attributes of the sealed object are not allowed")
     policy = cursor.take(cursor.number(2))
-    require(policy == policy_digest(body), rule, "the policy of the sealed object is not that of the slot")
+    digest = cks_policy.policy_digest(body.policy)
+    require(policy == digest, rule, "the policy of the sealed object is not that of the slot")
     require(cursor.number(2) == 0x0010, rule, "the scheme of the sealed object is not NULL")
     require(cursor.number(2) == 32, rule, "the unique field of the sealed object is not a SHA-256")
     cursor.take(32)
     require(cursor.left() == 0, rule, "something follows the public area of the sealed object")
 
 
-def unwrap_tpm(slot, keys):
+def pin_auth(pin, immutable):
+    """The authorization value of a PIN, without a zero at its end, which a TPM would take away."""
+    auth = crypto.hkdf_expand(crypto.hkdf_extract(immutable.checkpoint_id, pin), b"ckpt-seal/v1/pin", 32)
+    return auth[:31] + bytes([auth[31] or 1])
+
+
+def unwrap_tpm(slot, immutable, keys):
     """The data key, or None when the slot is for another storage parent."""
     rule = "TPM slot (kind 1)"
     parent = crypto.ec.derive_private_key(keys.parent_scalar, crypto.ec.SECP256R1()).public_key()
@@ -195,14 +197,20 @@ def unwrap_tpm(slot, keys):
     if slot.body[32:66] != parent_name:
         return None
     body = parse_tpm(slot.body)
-    require(body.policy == 1, rule, "the policy of a TPM slot is unknown")
     name = b"\x00\x0b" + sha256(body.public)
     sensitive = open_private(body, name, agree_on_seed(body.secret, parent, keys.parent_scalar))
 
     cursor = Cursor(sensitive, rule, "the sealed object")
     require(cursor.number(2) == len(sensitive) - 2, rule, "the size of the sealed object is wrong")
     require(cursor.number(2) == 0x0008, rule, "the sensitive area is not KEYEDHASH")
-    require(cursor.number(2) == 0, rule, "the sealed object has an authorization value")
+    # With the 32 bytes of the seed value and of the data key, that makes the private area 108 or 140 bytes long.
+    auth = cursor.take(cursor.number(2))
+    if cks_policy.has_pin(body.policy):
+        require(len(auth) == 32, rule, "the authorization value of the sealed object is not 32 bytes")
+        right = keys.pin is None or auth == pin_auth(keys.pin, immutable)
+        require(right, rule, "the PIN is not that of the sealed object", code=3)
+    else:
+        require(auth == b"", rule, "the sealed object has an authorization value")
     require(cursor.number(2) == 32, rule, "the seed value of the sealed object is not 32 bytes")
     seed_value = cursor.take(32)
     data_key = cursor.take(cursor.number(2))

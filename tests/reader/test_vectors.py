@@ -24,10 +24,11 @@ import cks  # noqa: E402
 import cks_header  # noqa: E402
 import cks_keys  # noqa: E402
 import cks_manifest  # noqa: E402
+import cks_policy  # noqa: E402
 import cks_primitives  # noqa: E402
 import cks_slots  # noqa: E402
 
-MODULES = (cks, cks_header, cks_keys, cks_manifest, cks_slots)
+MODULES = (cks, cks_header, cks_keys, cks_manifest, cks_policy, cks_slots)
 
 # Headings of the page that hold no rule for a reader.
 WITHOUT_READER_RULE = {"Writing"}
@@ -50,7 +51,7 @@ def arguments(entry, folder, where=VECTORS):
         result += ["--passphrase-file", passphrase_file]
     if entry["parent_scalar"] is not None:
         result += ["--parent-scalar", entry["parent_scalar"]]
-    for key in ("private_key", "recovery_key"):
+    for key in ("pin", "private_key", "recovery_key"):
         if entry[key] is not None:
             result += ["--" + key.replace("_", "-"), entry[key]]
     for public in entry["trusted_origins"]:
@@ -168,8 +169,6 @@ WITHOUT_VECTOR = {
     "a passphrase slot wants 64 KiB: allow it with --max-memory-kib": "a limit of the caller: tested above",
     "a TPM slot is shorter than its fixed fields": "the page does not say whether to skip or to refuse it",
     "the unique field of the sealed object is not a SHA-256": "a TPM's own check",
-    "the sealed object has an authorization value": "a TPM does not tell",
-    "the seed value of the sealed object is not 32 bytes": "a TPM's own check",
     "something follows the sealed data": "a TPM's own check",
 }
 

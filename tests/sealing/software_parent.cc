@@ -40,31 +40,49 @@ Bytes decrypt_cfb128(const Secret& key, ByteView message) {
   return out;
 }
 
-// TPM 2.0 Part 2, "TPMT_SENSITIVE": what the object keeps, if it is the one of `public_area`.
-Result<Secret> read_sensitive(ByteView decrypted, ByteView public_area) {
+// TPM 2.0 Part 2, "TPMT_SENSITIVE".
+struct Sensitive {
+  Bytes auth;
+  Secret data_key;
+};
+
+// What the object keeps, if it is the one of `public_area`.
+Result<Sensitive> read_sensitive(ByteView decrypted, ByteView public_area) {
   ByteReader in(decrypted);
   const std::uint16_t size = in.u16();
-  if (size != in.remaining() || in.u16() != 8 || in.u16() != 0) return not_importable("sensitive");
+  if (size != in.remaining() || in.u16() != 8) return not_importable("sensitive");
+  const ByteView auth = in.view(in.u16());
   const ByteView seed_value = in.view(in.u16());
   const ByteView data = in.view(in.u16());
   if (!in.at_end() || data.empty()) return not_importable("sensitive area");
   const Digest unique = Sha256::of(ByteWriter().bytes(seed_value).bytes(data).view());
   if (!same_bytes(unique, public_area.last(32))) return not_importable("unique");
   if (data.size() != data_key_size) return not_importable("the data key has another length");
-  return Secret::copy_of(data);
+  CKPTSEAL_ASSIGN(Secret data_key, Secret::copy_of(data));
+  return Sensitive{{auth.begin(), auth.end()}, std::move(data_key)};
 }
 
 }  // namespace
 
-SoftwareParentIdentity::SoftwareParentIdentity(Secret scalar) : scalar_(std::move(scalar)) {
+SoftwareParentIdentity::SoftwareParentIdentity(Secret scalar, std::optional<Secret> pin)
+    : scalar_(std::move(scalar)), pin_(std::move(pin)) {
   Result<EcPoint> point = p256_public_point(scalar_);
   if (!point.ok()) throw std::runtime_error(point.error().message);
   point_ = point.value();
   name_ = name_of(point_);
 }
 
+Status SoftwareParentIdentity::check_auth(const Policy& policy, ByteView auth,
+                                          const CheckpointId& id) const {
+  if (auth.size() != (policy.has_pin() ? 32U : 0U)) return not_importable("the auth value");
+  if (!policy.has_pin() || !pin_) return {};
+  CKPTSEAL_ASSIGN(const Secret right, pin_auth_value(*pin_, id));
+  if (!same_bytes(auth, right.view())) return Error{Code::policy, "a wrong PIN", 0};
+  return {};
+}
+
 Result<std::optional<Secret>> SoftwareParentIdentity::unwrap(const SlotBody& slot,
-                                                             const CheckpointId&) {
+                                                             const CheckpointId& id) {
   if (slot.kind != static_cast<std::uint16_t>(SlotKind::tpm2)) return std::optional<Secret>();
   const ByteView body(slot.bytes);
   if (body.size() >= 66 && !same_bytes(body.subspan(32, 34), name_)) {
@@ -94,9 +112,10 @@ Result<std::optional<Secret>> SoftwareParentIdentity::unwrap(const SlotBody& slo
   const Digest expected =
       hmac_sha256(integrity.view(), ByteWriter().bytes(in.rest()).bytes(name.view()).view());
   if (mac != expected) return not_importable("the integrity value does not fit");
-  CKPTSEAL_ASSIGN(Secret key,
+  CKPTSEAL_ASSIGN(Sensitive sensitive,
                   read_sensitive(decrypt_cfb128(storage, in.rest()), object.public_area));
-  return std::optional<Secret>(std::move(key));
+  CKPTSEAL_TRY(check_auth(parsed.policy, sensitive.auth, id));
+  return std::optional<Secret>(std::move(sensitive.data_key));
 }
 
 }  // namespace ckptseal::test

@@ -4,6 +4,8 @@
 // whose private half is known: so that vectors with TPM slots can be opened anywhere.
 #pragma once
 
+#include <optional>
+
 #include "keymgr/recipient.h"
 #include "keymgr/tpm2/slot.h"
 
@@ -11,11 +13,15 @@ namespace ckptseal::test {
 
 class SoftwareParentIdentity : public Identity {
  public:
-  explicit SoftwareParentIdentity(Secret scalar);
+  // Of slots with a PIN: `pin` MUST be theirs if there is one, though nothing here needs it.
+  explicit SoftwareParentIdentity(Secret scalar, std::optional<Secret> pin = std::nullopt);
   Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id) override;
 
  private:
+  Status check_auth(const Policy& policy, ByteView auth, const CheckpointId& id) const;
+
   Secret scalar_;
+  std::optional<Secret> pin_;
   EcPoint point_;
   TpmName name_{};
 };

@@ -70,8 +70,12 @@ std::vector<TrustedOrigin> hosts_of(const json& list) {
 test::Identities identities_of(const json& vector) {
   test::Identities out;
   if (const json& scalar = vector.at("parent_scalar"); !scalar.is_null()) {
+    std::optional<Secret> pin;
+    if (const json& text = vector.at("pin"); !text.is_null()) {
+      pin = Secret::copy_of(as_bytes(text.get<std::string>())).value();
+    }
     out.push_back(std::make_unique<test::SoftwareParentIdentity>(
-        std::move(Secret::copy_of(hex_of<32>(scalar))).value()));
+        std::move(Secret::copy_of(hex_of<32>(scalar))).value(), std::move(pin)));
   }
   if (const json& passphrase = vector.at("passphrase"); !passphrase.is_null()) {
     out.push_back(std::make_unique<PassphraseIdentity>(

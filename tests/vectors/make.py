@@ -18,12 +18,21 @@ import scenarios_good
 import scenarios_header
 import scenarios_keys
 import scenarios_manifest
+import scenarios_policies
 import scenarios_slots
 from scenario import CHUNK, Scenario, change, content, good
 from scenarios_manifest import split
 
 HERE = pathlib.Path(__file__).parent
-MODULES = (scenarios_good, scenarios_header, scenarios_slots, scenarios_keys, scenarios_chunks, scenarios_manifest)
+MODULES = (
+    scenarios_good,
+    scenarios_header,
+    scenarios_slots,
+    scenarios_policies,
+    scenarios_keys,
+    scenarios_chunks,
+    scenarios_manifest,
+)
 
 
 def scenarios():

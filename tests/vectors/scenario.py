@@ -51,6 +51,7 @@ class Scenario:
                 "rule": self.rule,
                 "passphrase": PASSPHRASE.decode("ascii"),
                 "parent_scalar": None,
+                "pin": None,
                 "private_key": None,
                 "recovery_key": None,
                 "trusted_origins": [ORIGIN.public()],

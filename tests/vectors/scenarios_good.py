@@ -171,7 +171,7 @@ SCENARIOS = [
         also=[VERIFY_DAMAGED],
     ),
     tpm("good_tpm", "A TPM slot, opened in software with the private scalar of the storage parent."),
-    tpm("good_tpm_all_pcrs", "A TPM slot with all PCRs that are allowed.", pcrs=[n for n in range(24) if n != 10]),
+    tpm("good_tpm_all_pcrs", "A TPM slot with all PCRs that are allowed.", pcr_numbers=[n for n in range(24) if n != 10]),
     tpm(
         "good_tpm_leading_zero_point",
         "The x coordinate of the ephemeral point begins with a zero, and is padded.",

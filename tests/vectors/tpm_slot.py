@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seals a data key for a TPM in software (docs/format.md, "TPM slot"), with a place for a fault at every step, named as
-in writer.py: tpm_data_key, tpm_public, tpm_sensitive, tpm_integrity, tpm_private, tpm_point, tpm_fields, tpm_body."""
+in writer.py: tpm_data_key, tpm_public, tpm_auth, tpm_sensitive, tpm_integrity, tpm_private, tpm_point, tpm_fields, tpm_body."""
 
 import primitives as crypto
+from policy import auth_of, pcrs, policy, values_of
 from primitives import sha256, u16, u32
 
 DEFAULT_PCRS = (0, 2, 4, 7)
+PIN = "2468"
 
 
 class StorageParent:
@@ -31,21 +33,23 @@ def search_ephemeral(number):
     return crypto.scalar_from(f"ckpt-seal vectors search {number}")
 
 
-def policy_digest(mask, values):
-    bitmap = bytes(sum(1 << n % 8 for n in range(24) if mask >> n & 1 and n // 8 == byte) for byte in range(3))
-    selection = bytes.fromhex("00000001000b03") + bitmap
-    return sha256(bytes(32) + bytes.fromhex("0000017f") + selection + sha256(values))
+def form_of_pcrs(numbers):
+    """The fields of form 1 and their policy, for a machine whose PCRs have made-up values."""
+    return {"form": 1, "mask": sum(1 << n for n in numbers), "values": values_of(numbers)}, policy(pcrs(*numbers))
 
 
-def tpm_body(writer, parent, pcrs=DEFAULT_PCRS, parent_name=None, values=None, ephemeral=None):
-    """The body of a TPM slot for a machine whose PCRs have made-up values, unless `values` (32 bytes each) is given."""
-    mask = sum(1 << n for n in pcrs)
-    if values is None:
-        values = b"".join(sha256(b"PCR" + bytes([n])) for n in pcrs)
+def form_of_any(any_policy):
+    return {"form": 2, "policy": any_policy.encoded}, any_policy
+
+
+def tpm_body(writer, parent, pcr_numbers=DEFAULT_PCRS, any_policy=None, pin=PIN, ephemeral=None):
+    """The body of a TPM slot, of form 2 with `any_policy` and else of form 1."""
+    head, asked = form_of_any(any_policy) if any_policy else form_of_pcrs(pcr_numbers)
     seed_value = writer.random("seed value", 32)
     data_key = writer.step("tpm_data_key", writer.data_key)
     unique = sha256(seed_value + data_key)
-    public = bytes.fromhex("0008000b00000480") + u16(32) + policy_digest(mask, values) + u16(0x10) + u16(32) + unique
+    attributes = 0x80 if asked.pin else 0x480
+    public = u16(8) + u16(11) + u32(attributes) + u16(32) + asked.step(bytes(32)) + u16(0x10) + u16(32) + unique
     public = writer.step("tpm_public", public)
     name = b"\x00\x0b" + sha256(public)
 
@@ -54,7 +58,8 @@ def tpm_body(writer, parent, pcrs=DEFAULT_PCRS, parent_name=None, values=None, e
     z = crypto.coordinates(crypto.multiply(ephemeral, parent.point))[0]
     seed = crypto.kdfe(z, b"DUPLICATE", x, crypto.coordinates(parent.point)[0])
 
-    sensitive = u16(8) + u16(0) + u16(32) + seed_value + u16(len(data_key)) + data_key
+    auth = writer.step("tpm_auth", auth_of(pin.encode("ascii"), writer.checkpoint_id) if asked.pin else b"")
+    sensitive = u16(8) + u16(len(auth)) + auth + u16(32) + seed_value + u16(len(data_key)) + data_key
     sensitive = writer.step("tpm_sensitive", u16(len(sensitive)) + sensitive)
     encrypted = crypto.cfb_encrypt(crypto.kdfa(seed, b"STORAGE", name, 128), sensitive)
     integrity = crypto.hmac_sha256(crypto.kdfa(seed, b"INTEGRITY", b"", 256), encrypted + name)
@@ -62,8 +67,11 @@ def tpm_body(writer, parent, pcrs=DEFAULT_PCRS, parent_name=None, values=None, e
     private = writer.step("tpm_private", u16(len(integrity)) + integrity + encrypted)
     secret = writer.step("tpm_point", u16(32) + x + u16(32) + y)
 
-    head = {"recipient": parent.host, "parent": parent_name or parent.name(), "policy": 1, "mask": mask, "values": values}
-    head = writer.step("tpm_fields", head)
-    fixed = head["recipient"] + head["parent"] + bytes([head["policy"]]) + u32(head["mask"]) + head["values"]
+    head = writer.step("tpm_fields", head | {"recipient": parent.host, "parent": parent.name()})
+    fixed = head["recipient"] + head["parent"] + bytes([head["form"]])
+    if "policy" in head:
+        fixed += u16(head.get("policy_length", len(head["policy"]))) + head["policy"]
+    else:
+        fixed += u32(head["mask"]) + head["values"]
     areas = b"".join(u16(len(area)) + area for area in (public, private, secret))
     return writer.step("tpm_body", fixed + areas)
