@@ -140,10 +140,37 @@ Result<std::optional<ChainInputs>> chain_of(const IssuerOptions& issuers) {
 
 }  // namespace
 
+namespace {
+
+// No approval verifies with a key that is none, so nobody would open what is sealed under it.
+Status check_authorities(const Policy& policy, const std::string& what) {
+  for (const PolicyTerm& term : policy.terms) {
+    if (const auto* any = std::get_if<AnyTerm>(&term)) {
+      for (const Policy& branch : any->branches) CKPTSEAL_TRY(check_authorities(branch, what));
+    }
+    const auto* approvals = std::get_if<ApprovalTerm>(&term);
+    if (approvals == nullptr) continue;
+    ByteWriter point;
+    point.u8(0x04).bytes(approvals->key.x).bytes(approvals->key.y);
+    if (PublicKey::from_point(KeyAlgorithm::ecdh_p256, point.view(), what).ok()) continue;
+    return Error{Code::usage,
+                 fmt::format("{} is refused: the public_key of its approvals is no key of P-256; "
+                             "take it from the file that 'ckpt-seal authority init' wrote.",
+                             what),
+                 0};
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<Policy> read_policy_file(const std::string& path) {
   constexpr std::size_t largest = 65536;
   CKPTSEAL_ASSIGN(const Bytes text, read_file(path, largest, fmt::format("the policy {}", path)));
-  return parse_policy_document(as_text(text), fmt::format("The policy {}", path));
+  const std::string what = fmt::format("The policy {}", path);
+  CKPTSEAL_ASSIGN(Policy policy, parse_policy_document(as_text(text), what));
+  CKPTSEAL_TRY(check_authorities(policy, what));
+  return policy;
 }
 
 Result<Recipients> Recipients::find(const HostAccess& host, const std::vector<std::string>& names,
@@ -174,7 +201,11 @@ Status Recipients::choose_policies(const std::string& policy_file) {
     const HostRecord& record = host.record.record();
     if (record.token) continue;
     host.policy = record.release_policy();
-    if (!named) continue;
+    if (!named) {
+      CKPTSEAL_TRY(check_authorities(host.policy,
+                                     fmt::format("The policy in the record of {}", record.name)));
+      continue;
+    }
     CKPTSEAL_ASSIGN(host.policy, complete(*named, record.policy_state(), record.name));
     used = true;
   }

@@ -98,6 +98,19 @@ class PolicyDocuments(WithAuthority):
         self.assertIn(b"demands nothing", self.succeeds(self.create("--empty")).stderr)
         self.refused(self.create("--epoch", "-o", one), 1, "--force")
 
+    def test_a_key_that_is_none(self):
+        """No approval would verify with it, so what is sealed under it would be lost."""
+        key = json.loads(self.fleet.read_bytes())["all_of"][0]["approvals"]["public_key"]
+        for other in (key[:-2] + f"{int(key[-2:], 16) ^ 1:02x}", "04" + "00" * 64):
+            policy = json.loads(self.fleet.read_text().replace(key, other))
+            in_a_branch = dict(policy, all_of=[{"any_of": [{"pin": True}, policy["all_of"][0]]}])
+            for document in (policy, in_a_branch):
+                path = self.write("off.json", json.dumps(document).encode())
+                self.refused(self.a.run("policy", "show", path), 2, "no key of P-256")
+                self.refused(self.a.run("seal", "--policy", path, "-o", self.folder / "off.cks", self.write("plain", b"x")), 2,
+                             "no key of P-256")
+        self.assertFalse((self.folder / "off.cks").exists())
+
     def test_show(self):
         everything = self.policy_of(self.authority, "--epoch", "--tpm2-with-pin", "--tpm2-pcrs", "sha256:7,11", name="all")
         shown = self.succeeds(self.a.run("policy", "show", everything)).stdout.decode()
