@@ -46,6 +46,12 @@ Finding check_pcrs(const HostAccess& host, EsysTpm& tpm) {
   const Result<PcrValues> now = tpm.read_pcrs(anchor.selection);
   if (!now.ok()) return problem("pcrs", now.error().message);
   const std::vector<unsigned> differing = anchor.differing(now.value());
+  if (!differing.empty() && !host.record().record().release_policy().has_pcr_values()) {
+    return good("pcrs",
+                fmt::format("PCR {} changed since this host was provisioned; what is sealed "
+                            "for it does not bind to their values.",
+                            fmt::join(differing, ", ")));
+  }
   if (!differing.empty()) {
     return problem(
         "pcrs", fmt::format("PCR {} changed since this host was provisioned, so what was sealed "

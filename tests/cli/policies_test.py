@@ -174,6 +174,14 @@ class PolicyOfAHost(WithAuthority):
     def shown(self):
         return self.json(self.a.run("--json", "host", "show"))["record"]
 
+    def test_doctor_knows_what_the_slots_bind_to(self):
+        for policy, verdict, words in ((self.fleet, "good", "does not bind to their values"), ("none", "problem", "does not open now")):
+            self.succeeds(self.a.run("provision", "--policy", policy))
+            self.a.extend(4, f"an update, {verdict}")
+            found = {finding["check"]: finding for finding in self.json(self.a.run("--json", "doctor"))["findings"]}["pcrs"]
+            self.assertEqual(found["verdict"], verdict)
+            self.assertIn(words, found["message"])
+
     def test_provision_keeps_it_and_fills_in_values(self):
         self.succeeds(self.a.run("provision", "--policy", self.policy("--tpm2-pcrs", "sha256:7", "--epoch")))
         before = self.shown()
