@@ -33,6 +33,10 @@ class LazyTpm : public Tpm {
     CKPTSEAL_ASSIGN(EsysTpm * tpm, connected());
     return tpm->sign(digest);
   }
+  Status cap(unsigned pcr) override {
+    CKPTSEAL_ASSIGN(EsysTpm * tpm, connected());
+    return tpm->cap(pcr);
+  }
   Result<PcrValues> read_pcrs(const PcrSelection& selection) override {
     CKPTSEAL_ASSIGN(EsysTpm * tpm, connected());
     return tpm->read_pcrs(selection);

@@ -60,6 +60,18 @@ bool Identities::empty() const {
   return !host_key_ && !passphrase_ && !recovery_ && key_files_.empty() && tokens_.empty();
 }
 
+Status Identities::cap(unsigned pcr) {
+  CKPTSEAL_TRY(PcrSelection::of_mask(1U << pcr));
+  if (!host_key_ || host_->has_token()) {
+    return Error{Code::usage,
+                 "--cap-pcr is for what this host's TPM opens: leave it out, or say --identity "
+                 "self.",
+                 0};
+  }
+  cap_pcr_ = pcr;
+  return {};
+}
+
 // Whether a key file wants a password, and a token or a policy a PIN, is known in the helper alone:
 // unless something is wanted for certain it is no failure that there is nowhere to ask.
 Status Identities::open(int passphrase_fd) {
@@ -95,8 +107,9 @@ IdentityFactory Identities::factory(std::uint32_t memory_limit_kib) const {
   return [this, memory_limit_kib]() -> Result<std::vector<std::unique_ptr<Identity>>> {
     std::vector<std::unique_ptr<Identity>> out;
     if (host_key_ && session_) {
-      out.push_back(
-          host_->tpm_identity(session_->tcti(), release_->help([this] { return ask_tpm_pin(); })));
+      ReleaseHelp help = release_->help([this] { return ask_tpm_pin(); });
+      help.cap_pcr = cap_pcr_;
+      out.push_back(host_->tpm_identity(session_->tcti(), std::move(help)));
     }
     if (host_key_ && !session_) {
       CKPTSEAL_ASSIGN(auto identity, host_->token_identity());

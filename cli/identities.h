@@ -25,6 +25,9 @@ class Identities {
                                  const std::string& file);
 
   bool empty() const;
+  // After the TPM has released a key, this PCR is extended. Code::usage when no TPM is asked, or
+  // for PCR 10, which nothing binds.
+  Status cap(unsigned pcr);
   // Starts the TPM and opens where passphrases come from, as far as they are wanted.
   Status open(int passphrase_fd);
   // After open(); refers to this. A passphrase may need so much memory.
@@ -57,6 +60,7 @@ class Identities {
   std::vector<File> key_files_;
   std::vector<TokenName> tokens_;
   std::string folder_;  // of the sealed file; empty: none
+  std::optional<unsigned> cap_pcr_;
   std::optional<TpmSession> session_;
   std::optional<ReleaseInputs> release_;
   std::optional<PassphraseSource> source_;

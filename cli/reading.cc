@@ -36,6 +36,15 @@ void add_reading_options(const Verb& verb, ReadingOptions& options, bool opens) 
   add_key_options(verb, options, opens);
 }
 
+void add_cap_option(const Verb& verb, ReadingOptions& options) {
+  verb.option(
+          "--cap-pcr", options.cap_pcr,
+          "Extend this PCR once the TPM has released the key: it does not again before the next "
+          "boot")
+      .value_name("N")
+      .between(0, 15);
+}
+
 void add_key_options(const Verb& verb, ReadingOptions& options, bool opens) {
   verb.option(
           "--identity", options.identities,
@@ -146,6 +155,7 @@ Status Reading::add_identities(const ReadingOptions& options, Key key) {
   if (names.empty() && key == Key::host_by_default && host_->provisioned()) names = {"self"};
   CKPTSEAL_ASSIGN(Identities identities, Identities::find(*host_, names, options.file));
   if (key == Key::none || identities.empty()) return {};
+  if (options.cap_pcr >= 0) CKPTSEAL_TRY(identities.cap(static_cast<unsigned>(options.cap_pcr)));
   CKPTSEAL_TRY(identities.open(options.passphrase_fd));
   identities_.emplace(std::move(identities));
   job_.identities =

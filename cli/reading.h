@@ -17,10 +17,13 @@ struct ReadingOptions {
   std::string fingerprint;
   bool allow_unsigned = false;
   std::uint32_t max_memory_mib = 0;  // 0: the standard limit
+  int cap_pcr = -1;                  // none
 };
 
 void add_reading_options(const Verb& verb, ReadingOptions& options, bool opens);
-// The same without FILE.
+// --cap-pcr, of the verbs that use what they open.
+void add_cap_option(const Verb& verb, ReadingOptions& options);
+// All but FILE and that.
 void add_key_options(const Verb& verb, ReadingOptions& options, bool opens);
 
 // A sealed file made ready: the descriptor is seekable (a pipe was copied, as the ciphertext it

@@ -95,6 +95,7 @@ void add_restore_verb(const Verb& command) {
   const Verb verb = command.verb("restore", "Run what was dumped, on a host it was sealed for",
                                  "ckpt-seal restore --detach service.cks");
   add_reading_options(verb, options->reading, false);
+  add_cap_option(verb, options->reading);
   verb.flag("-d,--detach", options->detach, "Return once it runs; else wait for its end");
   verb.option("--pidfile", options->pidfile, "Write the number of its first process there")
       .value_name("FILE");

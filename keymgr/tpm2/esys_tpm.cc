@@ -283,6 +283,19 @@ Result<EcdsaSignature> EsysTpm::sign(const Digest& digest) {
   return out;
 }
 
+Status EsysTpm::cap(unsigned pcr) {
+  CKPTSEAL_ASSIGN(const EsysContext context, EsysContext::make(connection_));
+  const Digest what = Sha256::of(as_bytes("ckpt-seal/v1/cap"));  // docs/policies.md, "Cap"
+  TPML_DIGEST_VALUES digests{};
+  digests.count = 1;
+  digests.digests[0].hashAlg = TPM2_ALG_SHA256;
+  std::copy(what.begin(), what.end(), digests.digests[0].digest.sha256);
+  return context.run(TpmOperation::extend_pcr, [&] {
+    return Esys_PCR_Extend(context.get(), ESYS_TR_PCR0 + pcr, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                           ESYS_TR_NONE, &digests);
+  });
+}
+
 Result<PcrValues> EsysTpm::read_pcrs(const PcrSelection& selection) {
   return ckptseal::read_pcrs(connection_, selection);
 }

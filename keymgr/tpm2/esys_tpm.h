@@ -19,6 +19,7 @@ class EsysTpm : public Tpm {
   // The signature is verified with the signing key's public part before it is returned.
   Result<EcdsaSignature> sign(const Digest& digest) override;
   Result<PcrValues> read_pcrs(const PcrSelection& selection) override;
+  Status cap(unsigned pcr) override;
 
   const TpmKeys& keys() const { return keys_; }
   TpmConnection& connection() { return connection_; }

@@ -67,6 +67,8 @@ std::string_view description(Op operation) {
       return "sign";
     case Op::read_pcrs:
       return "read the PCRs";
+    case Op::extend_pcr:
+      return "extend a PCR";
     case Op::read_public:
       return "show a key";
     case Op::create_key:

@@ -27,6 +27,7 @@ enum class TpmOperation : std::uint8_t {
   unseal,
   sign,
   read_pcrs,
+  extend_pcr,
   read_public,
   create_key,
   make_persistent,

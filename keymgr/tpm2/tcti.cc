@@ -237,6 +237,7 @@ std::string command_name(std::uint32_t code) {
       {TPM2_CC_Unseal, "Unseal"},
       {TPM2_CC_FlushContext, "FlushContext"},
       {TPM2_CC_PCR_Read, "PCR_Read"},
+      {TPM2_CC_PCR_Extend, "PCR_Extend"},
       {TPM2_CC_GetCapability, "GetCapability"},
   };
   for (const Named& named : names) {

@@ -25,6 +25,10 @@ class Tpm {
   virtual Result<EcdsaSignature> sign(const Digest& digest) = 0;
 
   virtual Result<PcrValues> read_pcrs(const PcrSelection& selection) = 0;
+
+  // Extends that PCR of the SHA-256 bank, so that no policy which binds it is met again before the
+  // next boot.
+  virtual Status cap(unsigned pcr) = 0;
 };
 
 }  // namespace ckptseal

@@ -179,13 +179,37 @@ Result<Secret> Tpm2Identity::attempt(const Tpm2Slot& slot, const CheckpointId& i
     run.keep_ticket = [&ticket](const Bytes& fresh) { ticket = fresh; };
   }
   Result<Secret> out = tpm_.unseal(slot.object, run);
-  if (out.ok() && !ticket.empty()) help_.tickets->keep(*chosen.approval, ticket);
+  if (!out.ok()) return out;
+  if (!ticket.empty()) help_.tickets->keep(*chosen.approval, ticket);
+  // A key that could be had again is not given out.
+  if (help_.cap_pcr) CKPTSEAL_TRY(tpm_.cap(*help_.cap_pcr));
   return out;
+}
+
+// Every other way through the policy must end with that PCR, too.
+Status Tpm2Identity::check_cap(const std::vector<Try>& all) const {
+  if (!help_.cap_pcr) return {};
+  for (const Try& t : all) {
+    const std::vector<const PcrValues*> bound = demands(*t.path, t.approval);
+    const bool ends = std::any_of(bound.begin(), bound.end(), [this](const PcrValues* values) {
+      return values->selection.contains(*help_.cap_pcr);
+    });
+    if (!ends) {
+      return Error{Code::usage,
+                   fmt::format("Capping PCR {} would not keep this file from being opened again, "
+                               "for there is a way through its policy that does not bind it: name "
+                               "another PCR, or leave --cap-pcr out.",
+                               *help_.cap_pcr),
+                   0};
+    }
+  }
+  return {};
 }
 
 Result<Secret> Tpm2Identity::release(const Tpm2Slot& slot, const CheckpointId& id) {
   const std::vector<PolicyPath> paths = policy_paths(slot.policy);
   CKPTSEAL_ASSIGN(std::vector<Try> all, tries(paths));
+  CKPTSEAL_TRY(check_cap(all));
   // Another way may still be open after these.
   const auto next_may_do = [](const Error& error) {
     return (error.code == Code::policy && !is_wrong_pin(error)) || error.code == Code::revoked;

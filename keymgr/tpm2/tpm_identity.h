@@ -29,6 +29,8 @@ struct ReleaseHelp {
   std::function<ApprovalsAtHand()> approvals;
   std::function<Result<Secret>()> pin;
   std::shared_ptr<TicketCache> tickets;  // none: nothing is remembered
+  // To be capped before the key leaves unwrap(): the slot's policy has to bind it.
+  std::optional<unsigned> cap_pcr;
 };
 
 class Tpm2Identity : public Identity {
@@ -38,7 +40,8 @@ class Tpm2Identity : public Identity {
       : tpm_(tpm), parent_(parent), help_(std::move(help)) {}
 
   // nullopt for another kind and another host's slot. Code::policy says what is not met: the PCRs
-  // that differ, the approval that is missing, the PIN; Code::revoked: the epoch is over.
+  // that differ, the approval that is missing, the PIN; Code::revoked: the epoch is over;
+  // Code::usage: capping that PCR would not keep the slot from being opened again.
   Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id) override;
 
  private:
@@ -50,6 +53,7 @@ class Tpm2Identity : public Identity {
   struct Outcome;
 
   Result<Secret> release(const Tpm2Slot& slot, const CheckpointId& id);
+  Status check_cap(const std::vector<Try>& all) const;
   Result<std::vector<Try>> tries(const std::vector<PolicyPath>& paths);
   Result<Secret> attempt(const Tpm2Slot& slot, const CheckpointId& id, const Try& chosen);
   Result<const Secret*> pin_for(const CheckpointId& id);

@@ -149,6 +149,26 @@ class Forecasts(PreflightCase):
         self.assertTrue(30 < opened < 80, opened)
 
 
+class Caps(PreflightCase):
+    def open(self, *words):
+        return self.host_runs("open", "-o", "-", *words, self.folder / "store" / "below" / "literal.cks")
+
+    def test_once_a_boot(self):
+        self.seal("literal")
+        self.succeeds(self.open())
+        self.refused(self.open("--cap-pcr", "12"), 2, "does not bind it")
+        for words in (("10",), ("16",), ("23",), ("-1",), ("x",)):
+            self.refused_usage(self.open("--cap-pcr", *words))
+        self.refused(self.open("--cap-pcr", "7", "--identity", "passphrase"), 2, "--identity self")
+        self.succeeds(self.open())
+        self.assertEqual(self.succeeds(self.open("--cap-pcr", "7")).stdout, b"some content")
+        self.refused(self.open(), 3, "PCR 7 (Secure Boot) differs")
+        self.refused(self.open("--cap-pcr", "7"), 3, "PCR 7")
+
+    def refused_usage(self, done):
+        self.assertEqual(done.returncode, 2, done.stderr.decode())
+
+
 class Boots(support.CliTest):
     """Boots of a real machine, replayed on a software TPM."""
     HOSTS = ()

@@ -29,6 +29,7 @@ class FakeTpm : public Tpm {
   void set_signature(const EcdsaSignature& signature) { signature_ = signature; }
   // Every later call fails so; nullopt: none does.
   void fail_with(std::optional<Error> error) { failure_ = std::move(error); }
+  void fail_capping_with(std::optional<Error> error) { capping_failure_ = std::move(error); }
   void fail_reading_with(std::optional<Error> error) { reading_failure_ = std::move(error); }
 
   int unseal_calls = 0;
@@ -49,6 +50,12 @@ class FakeTpm : public Tpm {
   Result<EcdsaSignature> sign(const Digest& /*digest*/) override {
     if (failure_) return *failure_;
     return signature_;
+  }
+  Status cap(unsigned pcr) override {
+    if (failure_) return *failure_;
+    if (capping_failure_) return *capping_failure_;
+    pcrs_[pcr] = Sha256().update(pcrs_[pcr]).update(Digest{1}).finish();
+    return {};
   }
   Result<PcrValues> read_pcrs(const PcrSelection& selection) override {
     if (failure_) return *failure_;
@@ -77,6 +84,7 @@ class FakeTpm : public Tpm {
   EcdsaSignature signature_{};
   std::optional<Error> failure_;
   std::optional<Error> reading_failure_;
+  std::optional<Error> capping_failure_;
 };
 
 }  // namespace ckptseal::test

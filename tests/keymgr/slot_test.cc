@@ -222,6 +222,19 @@ TEST_F(SlotTest, ARefusalWithoutADifferenceSaysTryAgain) {
   EXPECT_NE(out.error().message.find("try again"), std::string::npos) << out.error().message;
 }
 
+TEST_F(SlotTest, AKeyWhosePcrCannotBeCappedIsNotGivenOut) {
+  ReleaseHelp help;
+  help.cap_pcr = 7;
+  Tpm2Identity identity(tpm, parent.name(), help);
+  tpm.fail_capping_with(Error{Code::unavailable, "Gone.", 8});
+  const auto out = identity.unwrap(body, some_id);
+  ASSERT_FALSE(out.ok());
+  EXPECT_EQ(out.error().code, Code::unavailable);
+  tpm.fail_capping_with({});
+  EXPECT_TRUE(identity.unwrap(body, some_id).ok());
+  EXPECT_EQ(identity.unwrap(body, some_id).error().code, Code::policy);
+}
+
 TEST_F(SlotTest, OtherFailuresPassThrough) {
   for (const Code code : {Code::integrity, Code::locked, Code::unavailable}) {
     tpm.fail_with(Error{code, "As it was said.", 42});

@@ -25,6 +25,7 @@ struct Help {
   std::vector<Approval> approvals;
   std::string pin;
   TicketCache* tickets = nullptr;
+  std::optional<unsigned> cap_pcr = {};
 };
 
 class PolicyTest : public ::testing::Test {
@@ -80,6 +81,7 @@ class PolicyTest : public ::testing::Test {
     ReleaseHelp help;
     help.approvals = [&] { return ApprovalsAtHand{with.approvals, {}}; };
     if (!with.pin.empty()) help.pin = [&] { return Secret::copy_of(as_bytes(with.pin)); };
+    help.cap_pcr = with.cap_pcr;
     help.tickets = std::shared_ptr<TicketCache>(std::shared_ptr<void>(), with.tickets);
     Tpm2Identity us(*tpm, identity.storage_parent.name(), std::move(help));
     tpm->connection().forget_commands();
@@ -296,6 +298,28 @@ TEST_F(PolicyTest, OneOfSeveralIsEnough) {
   expect_refused(slot, {{}, "4321", nullptr}, Code::policy, "PIN is wrong");
   own.extend(12);
   expect_refused(slot, {{}, "1234", nullptr}, Code::policy, "differs");
+}
+
+TEST_F(PolicyTest, ACappedPcrOpensOnceABoot) {
+  const SlotBody slot = seal({{pcrs_now("7,12")}});
+  const SlotBody other = seal({{pcrs_now("7")}});
+  Help help;
+  help.cap_pcr = 12;
+  EXPECT_EQ(opens(slot, help), "");
+  expect_refused(slot, {}, Code::policy, "PCR 12 (kernel command line) differs");
+  EXPECT_EQ(opens(other), "");
+  // What does not bind it is not opened at all, nor what has a way around it.
+  expect_refused(other, help, Code::usage, "PCR 12");
+  EXPECT_EQ(commands(), 0U);
+  const PcrTerm twelve = pcrs_now("12");
+  expect_refused(seal({{AnyTerm{{{{twelve}}, {{pcrs_now("7")}}}}}}), help, Code::usage, "PCR 12");
+  // By an approval of that PCR.
+  help.approvals = {approve(statement_now("7,12"))};
+  const SlotBody approved = seal(fleet_policy());
+  EXPECT_EQ(opens(approved, help), "");
+  expect_refused(approved, help, Code::policy, "PCR 12");
+  help.approvals = {approve(statement_now("7"))};
+  expect_refused(approved, help, Code::usage, "PCR 12");
 }
 
 TEST_F(PolicyTest, AnEmptyPolicyOpensInAnyState) {
