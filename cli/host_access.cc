@@ -73,8 +73,8 @@ class HostTpmIdentity : public Identity {
   HostTpmIdentity(LazyTpm tpm, const TpmName& parent, ReleaseHelp help)
       : tpm_(std::move(tpm)), identity_(tpm_, parent, std::move(help)) {}
 
-  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id) override {
-    return identity_.unwrap(slot, id);
+  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override {
+    return identity_.unwrap(slot, of);
   }
 
  private:

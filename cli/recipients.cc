@@ -97,8 +97,7 @@ SlotRemoval slots_of(std::string name, const Digest& digest) {
               return key_id_of(slot.bytes) == digest;
             }
             if (slot.kind != static_cast<std::uint16_t>(SlotKind::tpm2)) return false;
-            const Result<Tpm2Slot> parsed = Tpm2Slot::parse(slot.bytes);
-            return parsed.ok() && parsed.value().recipient == digest;
+            return Tpm2Slot::recipient_of(slot.bytes) == digest;
           }};
 }
 

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/secret.h"
+#include "policies/checkpoint.h"
 
 namespace ckptseal {
 
@@ -21,7 +22,6 @@ enum class SlotKind : std::uint16_t {
   threshold = 5
 };
 
-using CheckpointId = ByteArray<16>;
 inline constexpr std::size_t data_key_size = 32;
 
 // The part of a slot that its kind defines.
@@ -33,8 +33,8 @@ struct SlotBody {
 class Recipient {
  public:
   virtual ~Recipient() = default;
-  // Wraps the data key (32 bytes) in software for the checkpoint `id`.
-  virtual Result<SlotBody> wrap(const Secret& data_key, const CheckpointId& id) = 0;
+  // Wraps the data key (32 bytes) of that checkpoint in software.
+  virtual Result<SlotBody> wrap(const Secret& data_key, const Checkpoint& of) = 0;
   // True when this slot opens for the same, so that another one would give nothing more.
   virtual bool owns(const SlotBody& /*slot*/) const { return false; }
 };
@@ -44,7 +44,7 @@ class Identity {
   virtual ~Identity() = default;
   // nullopt: this slot is not for this identity, try the next. An error: it is, and does not open;
   // no other slot is tried after Code::integrity, locked and unavailable.
-  virtual Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id) = 0;
+  virtual Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) = 0;
 };
 
 }  // namespace ckptseal

@@ -59,11 +59,13 @@ Result<FileWriter> FileWriter::start(int output_fd, int spool_fd, const SealOpti
   immutable.chunk_log2 = options.chunk_log2;
   immutable.origin = options.origin;
   immutable.created = options.created;
+  immutable.limits = options.limits;
   CKPTSEAL_ASSIGN(const Secret data_key, random_secret(data_key_size));
   CKPTSEAL_ASSIGN(immutable.id, random_array<16>());
   CKPTSEAL_ASSIGN(immutable.commitment, commit_to_key(data_key, immutable.id));
-  CKPTSEAL_ASSIGN(const std::vector<Slot> slots, make_slots(recipients, data_key, immutable.id));
-  CKPTSEAL_ASSIGN(immutable.header_log2, header_log2_for(slots));
+  CKPTSEAL_ASSIGN(const std::vector<Slot> slots,
+                  make_slots(recipients, data_key, immutable.checkpoint()));
+  CKPTSEAL_ASSIGN(immutable.header_log2, header_log2_for(immutable, slots));
   Bytes immutable_bytes = immutable.serialize();
   CKPTSEAL_ASSIGN(FileKeys keys, FileKeys::derive(data_key, immutable_bytes));
   CKPTSEAL_ASSIGN(ManifestWriter manifest, ManifestWriter::make(keys, options.suite, spool_fd));

@@ -30,6 +30,7 @@ struct SealOptions {
   unsigned chunk_log2 = standard_chunk_log2;
   Digest origin{};  // fingerprint of this host's record; all zero: unsigned
   std::uint64_t created = 0;
+  UseLimits limits;  // not_after after `created`
 };
 
 using SignFunction = std::function<Result<EcdsaSignature>(const Digest&)>;

@@ -13,6 +13,8 @@ constexpr std::string_view header_magic = "CKSHEADR";
 constexpr std::size_t fixed_header_bytes =
     24 + 32 + 32;  // before the immutable part, MAC, checksum
 constexpr std::uint32_t largest_slot_body = 65536;
+constexpr std::uint8_t condition_not_after = 1;
+constexpr std::uint8_t condition_restores = 2;
 
 Error damaged(std::string_view why) {
   return Error{Code::integrity, fmt::format("its header is damaged or altered ({})", why), 0};
@@ -21,6 +23,31 @@ Error damaged(std::string_view why) {
 bool known_suite(std::uint8_t suite) { return suite >= 1 && suite <= 4; }
 bool known_content(std::uint8_t content) { return content >= 1 && content <= 3; }
 bool in_range(unsigned value, unsigned low, unsigned high) { return value >= low && value <= high; }
+
+// Each kind at most once, ascending.
+Result<UseLimits> read_conditions(ByteReader& in, unsigned count, std::uint64_t created) {
+  UseLimits out;
+  unsigned last = 0;
+  for (unsigned i = 0; i < count && in.ok(); ++i) {
+    const std::uint8_t kind = in.u8();
+    if (!in.ok()) break;
+    if (kind != condition_not_after && kind != condition_restores) {
+      return damaged("it has a condition that needs a newer ckpt-seal");
+    }
+    if (kind <= last) return damaged("its conditions are in disorder");
+    last = kind;
+    if (kind == condition_not_after) {
+      out.not_after = in.u64();
+      if (in.ok() && out.not_after <= created) return damaged("it ended before it began");
+    } else {
+      out.restores = in.u32();
+      if (in.ok() && out.restores == 0) return damaged("it may be restored no time at all");
+    }
+  }
+  if (!in.ok()) return damaged("its conditions are cut short");
+  if (!in.at_end()) return damaged("its immutable part is too long");
+  return out;
+}
 
 }  // namespace
 
@@ -37,7 +64,10 @@ Bytes ImmutablePart::serialize() const {
       .bytes(origin)
       .bytes(parent)
       .u64(created)
-      .u16(0);
+      .u16(static_cast<std::uint16_t>((limits.not_after != 0 ? 1 : 0) +
+                                      (limits.restores != 0 ? 1 : 0)));
+  if (limits.not_after != 0) out.u8(condition_not_after).u64(limits.not_after);
+  if (limits.restores != 0) out.u8(condition_restores).u32(limits.restores);
   return out.take();
 }
 
@@ -64,8 +94,7 @@ Result<ImmutablePart> ImmutablePart::parse(ByteView bytes) {
       !in_range(part.chunk_log2, smallest_chunk_log2, largest_chunk_log2) || zero != 0) {
     return damaged("a size is out of range");
   }
-  if (conditions != 0) return damaged("it has conditions, which need a newer ckpt-seal");
-  if (!in.at_end()) return damaged("its immutable part is too long");
+  CKPTSEAL_ASSIGN(part.limits, read_conditions(in, conditions, part.created));
   part.suite = static_cast<Suite>(suite);
   part.content = static_cast<Content>(content);
   return part;
@@ -84,10 +113,10 @@ Digest slot_signature_digest(const CheckpointId& id, std::uint64_t generation, c
 }
 
 Result<std::vector<Slot>> make_slots(std::span<const std::unique_ptr<Recipient>> recipients,
-                                     const Secret& data_key, const CheckpointId& id) {
+                                     const Secret& data_key, const Checkpoint& of) {
   std::vector<Slot> slots;
   for (const auto& recipient : recipients) {
-    CKPTSEAL_ASSIGN(SlotBody body, recipient->wrap(data_key, id));
+    CKPTSEAL_ASSIGN(SlotBody body, recipient->wrap(data_key, of));
     slots.push_back({std::move(body), std::nullopt});
   }
   return slots;
@@ -185,14 +214,16 @@ bool HeaderBlock::mac_fits(const Secret& header_key) const {
   return equal_constant_time(hmac_sha256(header_key.view(), authenticated), mac);
 }
 
-bool fits_header(const std::vector<Slot>& slots, std::size_t header_size) {
+bool fits_header(const ImmutablePart& immutable, const std::vector<Slot>& slots,
+                 std::size_t header_size) {
   return slots.size() <= 0xffff &&
-         fixed_header_bytes + ImmutablePart::size + serialize_slots(slots).size() <= header_size;
+         fixed_header_bytes + immutable.serialize().size() + serialize_slots(slots).size() <=
+             header_size;
 }
 
-Result<unsigned> header_log2_for(const std::vector<Slot>& slots) {
+Result<unsigned> header_log2_for(const ImmutablePart& immutable, const std::vector<Slot>& slots) {
   for (unsigned log2 = smallest_header_log2; log2 <= largest_header_log2; ++log2) {
-    if (fits_header(slots, (std::size_t{1} << log2) / 2)) return log2;
+    if (fits_header(immutable, slots, (std::size_t{1} << log2) / 2)) return log2;
   }
   return Error{Code::usage,
                fmt::format("{} recipients need more room than the header of one file has; seal for "

@@ -25,10 +25,11 @@ struct ImmutablePart {
   Digest origin{};            // all zero: unsigned
   Digest parent{};            // all zero: none
   std::uint64_t created = 0;  // seconds since 1970
+  UseLimits limits;           // the conditions
 
-  static constexpr std::size_t size = 130;
   std::size_t chunk_size() const { return std::size_t{1} << chunk_log2; }
   std::size_t header_size() const { return std::size_t{1} << header_log2; }
+  Checkpoint checkpoint() const { return {id, limits}; }
   bool is_signed() const { return !all_zero(origin); }
   std::uint64_t data_start() const { return block_size + 2 * header_size(); }
 
@@ -54,7 +55,7 @@ Digest slot_signature_digest(const CheckpointId& id, std::uint64_t generation, c
 
 // One for each recipient, as its origin puts them there.
 Result<std::vector<Slot>> make_slots(std::span<const std::unique_ptr<Recipient>> recipients,
-                                     const Secret& data_key, const CheckpointId& id);
+                                     const Secret& data_key, const Checkpoint& of);
 
 Bytes serialize_slots(const std::vector<Slot>& slots);
 Result<std::vector<Slot>> parse_slots(ByteView bytes, Suite suite);
@@ -78,9 +79,10 @@ struct HeaderBlock {
 
 // The base-2 logarithm of the size of the header copies that leaves room for as many slots again,
 // or Code::usage when there are too many slots for the largest one.
-Result<unsigned> header_log2_for(const std::vector<Slot>& slots);
+Result<unsigned> header_log2_for(const ImmutablePart& immutable, const std::vector<Slot>& slots);
 // True when header copies of that many bytes have room for them.
-bool fits_header(const std::vector<Slot>& slots, std::size_t header_size);
+bool fits_header(const ImmutablePart& immutable, const std::vector<Slot>& slots,
+                 std::size_t header_size);
 
 Bytes build_preamble(unsigned header_log2);
 // The base-2 logarithm of the size of the header copies.

@@ -64,7 +64,7 @@ Status check_left(const std::vector<Slot>& slots, bool only_passphrases) {
 }
 
 Status check_room(const std::vector<Slot>& slots, const ImmutablePart& immutable) {
-  if (fits_header(slots, immutable.header_size())) return {};
+  if (fits_header(immutable, slots, immutable.header_size())) return {};
   return Error{Code::failed,
                fmt::format("its header has no room for {} slots; remove some, or open it and seal "
                            "the content anew",
@@ -116,7 +116,8 @@ Result<HelperReport> rewrap(const RewrapJob& job, HelperChannel& channel) {
   if (job.recipients) {
     CKPTSEAL_ASSIGN(auto recipients, job.recipients());
     std::erase_if(recipients, [&](const auto& recipient) { return has_slot(*recipient, slots); });
-    CKPTSEAL_ASSIGN(added, make_slots(recipients, unlocked.data_key, header.immutable.id));
+    CKPTSEAL_ASSIGN(added,
+                    make_slots(recipients, unlocked.data_key, header.immutable.checkpoint()));
   }
   CKPTSEAL_TRY(enter_sandbox());
   CKPTSEAL_ASSIGN(const UnlockedFile whole, UnlockedFile::open(file, unlocked, read.origins));
@@ -130,7 +131,7 @@ Result<HelperReport> rewrap(const RewrapJob& job, HelperChannel& channel) {
   HelperReport report = report_file(file);
   report.set_signature_verified(origin == SignatureState::good);
   report.set_opened_slot(static_cast<std::uint32_t>(unlocked.index));
-  report_slots(slots, report);
+  report_slots(slots, header.immutable.checkpoint(), report);
   if (changed || !file.warnings().empty()) {
     report_change(file, generation,
                   HeaderBlock::build(generation, header.immutable_bytes, slots,

@@ -21,8 +21,8 @@ std::string text(const Container& bytes) {
   return {bytes.begin(), bytes.end()};
 }
 
-void describe_tpm2(const SlotBody& body, proto::SlotReport& out) {
-  const Result<Tpm2Slot> slot = Tpm2Slot::parse(body.bytes);
+void describe_tpm2(const SlotBody& body, const Checkpoint& of, proto::SlotReport& out) {
+  const Result<Tpm2Slot> slot = Tpm2Slot::parse(body.bytes, of);
   out.set_damaged(!slot.ok());
   if (!slot.ok()) return;
   out.set_recipient(text(slot.value().recipient));
@@ -58,21 +58,21 @@ void describe_recovery(const SlotBody& body, proto::SlotReport& out) {
   if (slot.ok()) out.set_recovery_id(text(slot.value().id));
 }
 
-void describe(const SlotBody& body, proto::SlotReport& out);
+void describe(const SlotBody& body, const Checkpoint& of, proto::SlotReport& out);
 
-void describe_threshold(const SlotBody& body, proto::SlotReport& out) {
+void describe_threshold(const SlotBody& body, const Checkpoint& of, proto::SlotReport& out) {
   const Result<ThresholdSlot> slot = ThresholdSlot::parse(body.bytes);
   out.set_damaged(!slot.ok());
   if (!slot.ok()) return;
   out.set_needed(slot.value().needed);
-  for (const SlotBody& share : slot.value().shares) describe(share, *out.add_shares());
+  for (const SlotBody& share : slot.value().shares) describe(share, of, *out.add_shares());
 }
 
-void describe(const SlotBody& body, proto::SlotReport& out) {
+void describe(const SlotBody& body, const Checkpoint& of, proto::SlotReport& out) {
   out.set_kind(body.kind);
   switch (static_cast<SlotKind>(body.kind)) {
     case SlotKind::tpm2:
-      return describe_tpm2(body, out);
+      return describe_tpm2(body, of, out);
     case SlotKind::passphrase:
       return describe_passphrase(body, out);
     case SlotKind::public_key:
@@ -80,7 +80,7 @@ void describe(const SlotBody& body, proto::SlotReport& out) {
     case SlotKind::recovery:
       return describe_recovery(body, out);
     case SlotKind::threshold:
-      return describe_threshold(body, out);
+      return describe_threshold(body, of, out);
   }
 }
 
@@ -118,16 +118,16 @@ HelperReport report_file(const SealedFile& file) {
   if (immutable.is_signed()) report.set_origin(text(immutable.origin));
   report.set_origin_name(file.origin_name());
   report.set_warnings(static_cast<std::uint32_t>(file.warnings().size()));
-  report_slots(file.header().slots, report);
+  report_slots(file.header().slots, immutable.checkpoint(), report);
   return report;
 }
 
-void report_slots(const std::vector<Slot>& slots, HelperReport& report) {
+void report_slots(const std::vector<Slot>& slots, const Checkpoint& of, HelperReport& report) {
   report.clear_slots();
   for (const Slot& slot : slots) {
     proto::SlotReport& out = *report.add_slots();
     if (slot.adder) out.set_adder(text(slot.adder->record));
-    describe(slot.body, out);
+    describe(slot.body, of, out);
   }
 }
 
@@ -148,7 +148,8 @@ Status report_exported_slot(const SealedFile& file, std::size_t index, HelperRep
       slots[index].body.kind != static_cast<std::uint16_t>(SlotKind::tpm2)) {
     return Error{Code::usage, fmt::format("it has no TPM slot with the number {}", index), 0};
   }
-  CKPTSEAL_ASSIGN(const Tpm2Slot slot, Tpm2Slot::parse(slots[index].body.bytes));
+  CKPTSEAL_ASSIGN(const Tpm2Slot slot,
+                  Tpm2Slot::parse(slots[index].body.bytes, file.immutable().checkpoint()));
   proto::ExportedSlot& out = *report.mutable_exported_slot();
   out.set_public_area(with_size(slot.object.public_area));
   out.set_duplicate(with_size(slot.object.duplicate));

@@ -14,7 +14,7 @@ HelperReport report_written(const FileWriter& writer);
 // Sizes, origin and slots.
 HelperReport report_file(const SealedFile& file);
 // In place of those of the file.
-void report_slots(const std::vector<Slot>& slots, HelperReport& report);
+void report_slots(const std::vector<Slot>& slots, const Checkpoint& of, HelperReport& report);
 void report_images(const UnlockedFile& file, HelperReport& report);
 // Code::usage when there is no such slot, or it is no TPM slot.
 Status report_exported_slot(const SealedFile& file, std::size_t index, HelperReport& report);

@@ -33,7 +33,7 @@ Result<UnlockedSlot> unlock_slot(const HeaderBlock& header,
   for (const auto& identity : identities) {
     for (std::size_t s = 0; s < header.slots.size(); ++s) {
       if (only_slot && *only_slot != s) continue;
-      auto key = identity->unwrap(header.slots[s].body, header.immutable.id);
+      auto key = identity->unwrap(header.slots[s].body, header.immutable.checkpoint());
       if (!key.ok()) {
         if (!leaves_others(key.error().code)) return std::move(key).error();
         if (!refused) refused = std::move(key).error();

@@ -135,7 +135,7 @@ Result<PassphraseSlot> PassphraseSlot::parse(ByteView body) {
   return out;
 }
 
-Result<SlotBody> PassphraseRecipient::wrap(const Secret& data_key, const CheckpointId& id) {
+Result<SlotBody> PassphraseRecipient::wrap(const Secret& data_key, const Checkpoint& of) {
   if (data_key.size() != data_key_size) {
     return Error{Code::failed, "A data key has 32 bytes: report this bug.", 0};
   }
@@ -151,13 +151,14 @@ Result<SlotBody> PassphraseRecipient::wrap(const Secret& data_key, const Checkpo
   CKPTSEAL_ASSIGN(const Secret key, derive_key(passphrase_, slot.salt, cost_));
   CKPTSEAL_ASSIGN(Aead aead, Aead::make(Cipher::aes_256_gcm, key));
   CKPTSEAL_ASSIGN(Secret wrapped, Secret::copy_of(data_key.view()));
-  CKPTSEAL_ASSIGN(slot.tag, aead.encrypt(only_nonce, associated_data(id), wrapped.mutable_view()));
+  CKPTSEAL_ASSIGN(slot.tag,
+                  aead.encrypt(only_nonce, associated_data(of.id), wrapped.mutable_view()));
   std::copy(wrapped.view().begin(), wrapped.view().end(), slot.wrapped_key.begin());
   return SlotBody{static_cast<std::uint16_t>(SlotKind::passphrase), slot.serialize()};
 }
 
 Result<std::optional<Secret>> PassphraseIdentity::unwrap(const SlotBody& slot,
-                                                         const CheckpointId& id) {
+                                                         const Checkpoint& of) {
   if (slot.kind != static_cast<std::uint16_t>(SlotKind::passphrase)) {
     return std::optional<Secret>();
   }
@@ -173,7 +174,7 @@ Result<std::optional<Secret>> PassphraseIdentity::unwrap(const SlotBody& slot,
   CKPTSEAL_ASSIGN(const Secret key, derive_key(passphrase_, parsed.salt, parsed.cost));
   CKPTSEAL_ASSIGN(Aead aead, Aead::make(Cipher::aes_256_gcm, key));
   CKPTSEAL_ASSIGN(Secret data_key, Secret::copy_of(parsed.wrapped_key));
-  CKPTSEAL_ASSIGN(const bool fits, aead.decrypt(only_nonce, associated_data(id),
+  CKPTSEAL_ASSIGN(const bool fits, aead.decrypt(only_nonce, associated_data(of.id),
                                                 data_key.mutable_view(), parsed.tag));
   if (!fits) {
     return Error{Code::policy,

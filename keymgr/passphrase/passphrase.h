@@ -46,7 +46,7 @@ class PassphraseRecipient : public Recipient {
 
   // Code::usage for a passphrase that has not 1 to 1024 bytes or a cost out of range, failed when
   // memory is short.
-  Result<SlotBody> wrap(const Secret& data_key, const CheckpointId& id) override;
+  Result<SlotBody> wrap(const Secret& data_key, const Checkpoint& of) override;
 
  private:
   Secret passphrase_;
@@ -61,7 +61,7 @@ class PassphraseIdentity : public Identity {
   // nullopt for another kind. Code::policy for a wrong passphrase or an altered slot (which look
   // the same), failed when the slot asks for more memory than the limit, usage for a
   // passphrase that has not 1 to 1024 bytes.
-  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id) override;
+  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override;
 
  private:
   Secret passphrase_;

@@ -279,12 +279,12 @@ class TokenIdentity : public Identity {
  public:
   TokenIdentity(TokenUri uri, AskPin ask) : uri_(std::move(uri)), ask_(std::move(ask)) {}
 
-  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id) override {
+  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override {
     if (slot.kind != static_cast<std::uint16_t>(SlotKind::public_key)) {
       return std::optional<Secret>();
     }
     if (!identity_) CKPTSEAL_TRY(reach());
-    return identity_->unwrap(slot, id);
+    return identity_->unwrap(slot, of);
   }
 
  private:

@@ -12,7 +12,7 @@ Error does_not_decrypt() { return damaged_public_key_slot("is for this key and d
 }  // namespace
 
 Result<std::optional<Secret>> PublicKeyIdentity::unwrap(const SlotBody& slot,
-                                                        const CheckpointId& id) {
+                                                        const Checkpoint& of) {
   if (slot.kind != static_cast<std::uint16_t>(SlotKind::public_key)) return std::optional<Secret>();
   // Whose it is comes first: another's slot may be of an algorithm that this version cannot read.
   const std::optional<KeyId> key_id = key_id_of(slot.bytes);
@@ -23,7 +23,7 @@ Result<std::optional<Secret>> PublicKeyIdentity::unwrap(const SlotBody& slot,
     return damaged_public_key_slot("is for this key and names an algorithm of another");
   }
   const bool rsa = parsed.algorithm == KeyAlgorithm::rsa_oaep;
-  CKPTSEAL_ASSIGN(Secret data_key, rsa ? unwrap_rsa(parsed) : unwrap_agreement(parsed, id));
+  CKPTSEAL_ASSIGN(Secret data_key, rsa ? unwrap_rsa(parsed) : unwrap_agreement(parsed, of.id));
   return std::optional<Secret>(std::move(data_key));
 }
 

@@ -30,7 +30,7 @@ class PublicKeyIdentity : public Identity {
 
   // nullopt for another kind and another key's slot. Code::integrity for a slot of this key that is
   // damaged or does not decrypt; else what the operation fails with.
-  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id) override;
+  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override;
 
   const PublicKey& key() const { return key_; }
 

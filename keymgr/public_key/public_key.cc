@@ -173,7 +173,7 @@ bool PublicKeyRecipient::owns(const SlotBody& slot) const {
          key_id_of(slot.bytes) == key_.id();
 }
 
-Result<SlotBody> PublicKeyRecipient::wrap(const Secret& data_key, const CheckpointId& id) {
+Result<SlotBody> PublicKeyRecipient::wrap(const Secret& data_key, const Checkpoint& of) {
   if (data_key.size() != data_key_size) {
     return Error{Code::failed, "A data key has 32 bytes: report this bug.", 0};
   }
@@ -186,7 +186,7 @@ Result<SlotBody> PublicKeyRecipient::wrap(const Secret& data_key, const Checkpoi
   if (slot.algorithm == KeyAlgorithm::rsa_oaep) {
     CKPTSEAL_TRY(encrypt_oaep(slot, data_key));
   } else {
-    CKPTSEAL_TRY(agree_and_encrypt(slot, data_key, id));
+    CKPTSEAL_TRY(agree_and_encrypt(slot, data_key, of.id));
   }
   return SlotBody{static_cast<std::uint16_t>(SlotKind::public_key), slot.serialize()};
 }

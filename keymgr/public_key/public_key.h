@@ -53,7 +53,7 @@ class PublicKeyRecipient : public Recipient {
       : key_(std::move(key)), name_(std::move(name)) {}
 
   // Code::integrity for a key of X25519 that agrees on the same secret with everybody.
-  Result<SlotBody> wrap(const Secret& data_key, const CheckpointId& id) override;
+  Result<SlotBody> wrap(const Secret& data_key, const Checkpoint& of) override;
   bool owns(const SlotBody& slot) const override;
 
  private:

@@ -52,28 +52,27 @@ Result<RecoverySlot> RecoverySlot::parse(ByteView body) {
   return out;
 }
 
-Result<SlotBody> RecoveryRecipient::wrap(const Secret& data_key, const CheckpointId& id) {
+Result<SlotBody> RecoveryRecipient::wrap(const Secret& data_key, const Checkpoint& of) {
   if (data_key.size() != data_key_size) {
     return Error{Code::failed, "A data key has 32 bytes: report this bug.", 0};
   }
   RecoverySlot slot;
   slot.id = key_.id;
   CKPTSEAL_ASSIGN(slot.salt, random_array<16>());
-  CKPTSEAL_ASSIGN(Aead aead, make_aead(key_.key, slot.salt, id));
+  CKPTSEAL_ASSIGN(Aead aead, make_aead(key_.key, slot.salt, of.id));
   CKPTSEAL_ASSIGN(Secret wrapped, Secret::copy_of(data_key.view()));
-  CKPTSEAL_ASSIGN(slot.tag,
-                  aead.encrypt(only_nonce, associated_data(id, slot.id), wrapped.mutable_view()));
+  CKPTSEAL_ASSIGN(
+      slot.tag, aead.encrypt(only_nonce, associated_data(of.id, slot.id), wrapped.mutable_view()));
   std::copy(wrapped.view().begin(), wrapped.view().end(), slot.wrapped_key.begin());
   return SlotBody{static_cast<std::uint16_t>(SlotKind::recovery), slot.serialize()};
 }
 
-Result<std::optional<Secret>> RecoveryIdentity::unwrap(const SlotBody& slot,
-                                                       const CheckpointId& id) {
+Result<std::optional<Secret>> RecoveryIdentity::unwrap(const SlotBody& slot, const Checkpoint& of) {
   if (slot.kind != static_cast<std::uint16_t>(SlotKind::recovery)) return std::optional<Secret>();
   CKPTSEAL_ASSIGN(const RecoverySlot parsed, RecoverySlot::parse(slot.bytes));
-  CKPTSEAL_ASSIGN(Aead aead, make_aead(key_, parsed.salt, id));
+  CKPTSEAL_ASSIGN(Aead aead, make_aead(key_, parsed.salt, of.id));
   CKPTSEAL_ASSIGN(Secret data_key, Secret::copy_of(parsed.wrapped_key));
-  CKPTSEAL_ASSIGN(const bool fits, aead.decrypt(only_nonce, associated_data(id, parsed.id),
+  CKPTSEAL_ASSIGN(const bool fits, aead.decrypt(only_nonce, associated_data(of.id, parsed.id),
                                                 data_key.mutable_view(), parsed.tag));
   if (!fits) {
     return Error{

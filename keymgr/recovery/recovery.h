@@ -28,7 +28,7 @@ class RecoveryRecipient : public Recipient {
  public:
   explicit RecoveryRecipient(RecoveryKey key) : key_(std::move(key)) {}
 
-  Result<SlotBody> wrap(const Secret& data_key, const CheckpointId& id) override;
+  Result<SlotBody> wrap(const Secret& data_key, const Checkpoint& of) override;
 
  private:
   RecoveryKey key_;
@@ -41,7 +41,7 @@ class RecoveryIdentity : public Identity {
 
   // nullopt for another kind. Code::policy for the slot of another key or an altered one (which
   // look the same).
-  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id) override;
+  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override;
 
  private:
   Secret key_;

@@ -34,8 +34,8 @@ Error damaged() {
 // Opens the shares of one slot until there are enough, and keeps what went wrong.
 class ShareOpener {
  public:
-  ShareOpener(std::span<Identity* const> identities, const CheckpointId& id)
-      : attempts_(identities.size()), id_(id) {
+  ShareOpener(std::span<Identity* const> identities, const Checkpoint& of)
+      : attempts_(identities.size()), of_(of) {
     for (std::size_t i = 0; i < identities.size(); ++i) attempts_[i].identity = identities[i];
   }
 
@@ -71,7 +71,7 @@ class ShareOpener {
 
   void open_share(const SlotBody& share, std::uint8_t number) {
     for (Attempt& attempt : attempts_) {
-      auto value = attempt.identity->unwrap(share, id_);
+      auto value = attempt.identity->unwrap(share, of_);
       if (!value.ok()) {
         attempt.remember(std::move(value).error());
         continue;
@@ -88,7 +88,7 @@ class ShareOpener {
   }
 
   std::vector<Attempt> attempts_;
-  const CheckpointId& id_;
+  const Checkpoint& of_;
   std::vector<Share> shares_;
 };
 
@@ -124,13 +124,13 @@ Result<ThresholdSlot> ThresholdSlot::parse(ByteView body) {
   return out;
 }
 
-Result<SlotBody> ThresholdRecipient::wrap(const Secret& data_key, const CheckpointId& id) {
+Result<SlotBody> ThresholdRecipient::wrap(const Secret& data_key, const Checkpoint& of) {
   CKPTSEAL_ASSIGN(const std::vector<Share> shares,
                   split_key(data_key, needed_, recipients_.size()));
   ThresholdSlot slot;
   slot.needed = static_cast<std::uint8_t>(needed_);
   for (std::size_t i = 0; i < shares.size(); ++i) {
-    CKPTSEAL_ASSIGN(SlotBody body, recipients_[i]->wrap(shares[i].value, id));
+    CKPTSEAL_ASSIGN(SlotBody body, recipients_[i]->wrap(shares[i].value, of));
     if (!may_be_share(body)) {
       return Error{Code::usage,
                    fmt::format("Recipient {} of a threshold cannot hold a share: name a host, a "
@@ -152,10 +152,10 @@ Result<SlotBody> ThresholdRecipient::wrap(const Secret& data_key, const Checkpoi
 }
 
 Result<std::optional<Secret>> ThresholdIdentity::unwrap(const SlotBody& slot,
-                                                        const CheckpointId& id) {
+                                                        const Checkpoint& of) {
   if (slot.kind != own_kind) return std::optional<Secret>();
   CKPTSEAL_ASSIGN(const ThresholdSlot parsed, ThresholdSlot::parse(slot.bytes));
-  ShareOpener opener(identities_, id);
+  ShareOpener opener(identities_, of);
   opener.open(parsed);
   const std::size_t opened = opener.shares().size();
   if (opened < parsed.needed) {

@@ -29,7 +29,7 @@ class ThresholdRecipient : public Recipient {
 
   // Code::usage unless there are 2 to 16 recipients, none of them a threshold, and 2 to all of them
   // are needed; also what a recipient fails with.
-  Result<SlotBody> wrap(const Secret& data_key, const CheckpointId& id) override;
+  Result<SlotBody> wrap(const Secret& data_key, const Checkpoint& of) override;
 
  private:
   std::size_t needed_;
@@ -45,7 +45,7 @@ class ThresholdIdentity : public Identity {
   // nullopt for another kind, and when no share is for any of the identities. When some are and too
   // few open: the first error of an identity that opened none, else Code::no_slot. The key may be
   // wrong, if shares were exchanged: the key commitment says so.
-  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id) override;
+  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override;
 
  private:
   std::vector<Identity*> identities_;

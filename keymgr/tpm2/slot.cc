@@ -88,7 +88,7 @@ Result<Policy> read_policy(ByteReader& in) {
 }
 
 // The slot's own words about the policy must be the policy: they are what a user is told.
-Status check_object(const Tpm2Slot& slot) {
+Status check_object(const Tpm2Slot& slot, const Checkpoint& /*of*/) {
   CKPTSEAL_ASSIGN(const ObjectPolicy object, policy_of(slot.object));
   if (object.auth_policy != policy_digest(slot.policy)) {
     return damaged("names another policy than its key demands");
@@ -109,7 +109,7 @@ Bytes Tpm2Slot::serialize() const {
   return out.take();
 }
 
-Result<Tpm2Slot> Tpm2Slot::parse(ByteView body) {
+Result<Tpm2Slot> Tpm2Slot::parse(ByteView body, const Checkpoint& of) {
   ByteReader in(body);
   Tpm2Slot out;
   out.recipient = in.array<32>();
@@ -123,8 +123,14 @@ Result<Tpm2Slot> Tpm2Slot::parse(ByteView body) {
       out.object.seed.empty()) {
     return damaged("has parts of a wrong length");
   }
-  CKPTSEAL_TRY(check_object(out));
+  CKPTSEAL_TRY(check_object(out, of));
   return out;
+}
+
+std::optional<Digest> Tpm2Slot::recipient_of(ByteView body) {
+  ByteReader in(body);
+  const Digest recipient = in.array<32>();
+  return in.ok() ? std::optional<Digest>(recipient) : std::nullopt;
 }
 
 std::optional<TpmName> Tpm2Slot::parent_of(ByteView body) {
@@ -148,7 +154,7 @@ Tpm2Recipient::Tpm2Recipient(TpmPublic parent, Policy policy, const Digest& reco
       record_fingerprint_(record_fingerprint),
       pin_(std::move(pin)) {}
 
-Result<SlotBody> Tpm2Recipient::wrap(const Secret& data_key, const CheckpointId& id) {
+Result<SlotBody> Tpm2Recipient::wrap(const Secret& data_key, const Checkpoint& of) {
   if (data_key.size() != data_key_size) {
     return Error{Code::failed, "A data key has 32 bytes: report this bug.", 0};
   }
@@ -158,7 +164,7 @@ Result<SlotBody> Tpm2Recipient::wrap(const Secret& data_key, const CheckpointId&
   }
   std::optional<Secret> auth;
   if (pin_) {
-    CKPTSEAL_ASSIGN(auth, pin_auth_value(*pin_, id));
+    CKPTSEAL_ASSIGN(auth, pin_auth_value(*pin_, of.id));
   }
   Tpm2Slot slot;
   slot.recipient = record_fingerprint_;
@@ -171,8 +177,7 @@ Result<SlotBody> Tpm2Recipient::wrap(const Secret& data_key, const CheckpointId&
 
 bool Tpm2Recipient::owns(const SlotBody& slot) const {
   if (slot.kind != static_cast<std::uint16_t>(SlotKind::tpm2)) return false;
-  const Result<Tpm2Slot> parsed = Tpm2Slot::parse(slot.bytes);
-  return parsed.ok() && parsed.value().recipient == record_fingerprint_;
+  return Tpm2Slot::recipient_of(slot.bytes) == record_fingerprint_;
 }
 
 }  // namespace ckptseal

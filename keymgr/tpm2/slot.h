@@ -21,10 +21,11 @@ struct Tpm2Slot {
   SealedObject object;
 
   Bytes serialize() const;
-  // Code::integrity for anything but what serialize() writes, for a newer form of policy, and when
-  // the object's policy is not the one that the slot names.
-  static Result<Tpm2Slot> parse(ByteView body);
+  // Of a slot of that checkpoint. Code::integrity for anything but what serialize() writes, for a
+  // newer form of policy, and when the object's policy is not the one that the slot names.
+  static Result<Tpm2Slot> parse(ByteView body, const Checkpoint& of);
   // Of whom it is, without reading more; nullopt when it is cut before that.
+  static std::optional<Digest> recipient_of(ByteView body);
   static std::optional<TpmName> parent_of(ByteView body);
 };
 
@@ -38,7 +39,7 @@ class Tpm2Recipient : public Recipient {
   Tpm2Recipient(TpmPublic parent, Policy policy, const Digest& record_fingerprint,
                 std::shared_ptr<const Secret> pin = nullptr);
 
-  Result<SlotBody> wrap(const Secret& data_key, const CheckpointId& id) override;
+  Result<SlotBody> wrap(const Secret& data_key, const Checkpoint& of) override;
   // By the fingerprint of the record: a newer record of a host may have other PCRs.
   bool owns(const SlotBody& slot) const override;
 

@@ -105,14 +105,14 @@ Error not_in_state(const std::vector<unsigned>& pcrs, const Approval* nearest) {
 
 }  // namespace
 
-Result<std::optional<Secret>> Tpm2Identity::unwrap(const SlotBody& slot, const CheckpointId& id) {
+Result<std::optional<Secret>> Tpm2Identity::unwrap(const SlotBody& slot, const Checkpoint& of) {
   if (slot.kind != static_cast<std::uint16_t>(SlotKind::tpm2)) return std::optional<Secret>();
   // Whose it is comes first: another host's slot may be of a form that this version cannot read.
   const std::optional<TpmName> parent = Tpm2Slot::parent_of(slot.bytes);
   if (parent && *parent != parent_) return std::optional<Secret>();
 
-  CKPTSEAL_ASSIGN(const Tpm2Slot parsed, Tpm2Slot::parse(slot.bytes));
-  CKPTSEAL_ASSIGN(Secret unsealed, release(parsed, id));
+  CKPTSEAL_ASSIGN(const Tpm2Slot parsed, Tpm2Slot::parse(slot.bytes, of));
+  CKPTSEAL_ASSIGN(Secret unsealed, release(parsed, of.id));
   if (unsealed.size() != data_key_size) {
     return Error{
         Code::integrity,

@@ -42,7 +42,7 @@ class Tpm2Identity : public Identity {
   // nullopt for another kind and another host's slot. Code::policy says what is not met: the PCRs
   // that differ, the approval that is missing, the PIN; Code::revoked: the epoch is over;
   // Code::usage: capping that PCR would not keep the slot from being opened again.
-  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id) override;
+  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override;
 
  private:
   // One path, with one approval if it wants one.

@@ -36,7 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Bytes own(input.begin(), input.end());
   const KeyId& id = identity.key().id();
   if (own.size() >= 34) std::copy(id.begin(), id.end(), own.begin() + 2);
-  const Result<std::optional<Secret>> key = identity.unwrap({3, own}, CheckpointId{});
+  const Result<std::optional<Secret>> key = identity.unwrap({3, own}, Checkpoint{});
   require(!key.ok());
   return 0;
 }

@@ -12,7 +12,7 @@ namespace {
 // Opens a share whose body begins with an odd byte.
 class OddIdentity : public Identity {
  public:
-  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId&) override {
+  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint&) override {
     if (slot.bytes[0] % 2 == 0) return std::optional<Secret>();
     Result<Secret> value = Secret::copy_of(padded(slot.bytes, data_key_size));
     if (!value.ok()) return std::move(value).error();

@@ -9,7 +9,7 @@ using namespace ckptseal::fuzz;  // NOLINT(google-build-using-namespace)
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const ByteView input(data, size);
-  const Result<Tpm2Slot> slot = Tpm2Slot::parse(input);
+  const Result<Tpm2Slot> slot = Tpm2Slot::parse(input, Checkpoint{});
   if (slot.ok()) require(same_bytes(slot.value().serialize(), input));
   return 0;
 }

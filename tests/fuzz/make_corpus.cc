@@ -106,7 +106,7 @@ void add_whole(const Corpus& corpus, int fd, Identity& identity) {
   if (!file.ok() || !file.value().hash_manifest().ok()) return;
   const HeaderBlock& header = file.value().header();
   for (const Slot& slot : header.slots) {
-    Result<std::optional<Secret>> key = identity.unwrap(slot.body, header.immutable.id);
+    Result<std::optional<Secret>> key = identity.unwrap(slot.body, header.immutable.checkpoint());
     if (!key.ok() || !key.value()) continue;
     add_pages(corpus, file.value(), *key.value());
     return;
@@ -136,11 +136,11 @@ void add_file(const Corpus& corpus, const fs::path& path, Identity& identity) {
     whole.u16(static_cast<std::uint16_t>(std::min<std::size_t>(part.size(), 0xffff))).bytes(part);
   }
   corpus.add("sealed_file", whole.view());
-  if (copies[0].size() > 24 + ImmutablePart::size) {
-    corpus.add("immutable_part", copies[0].subspan(24, ImmutablePart::size));
-  }
   const Result<HeaderBlock> header = HeaderBlock::parse(file.subspan(block_size, header_size));
-  if (header.ok()) add_slots(corpus, header.value());
+  if (header.ok()) {
+    corpus.add("immutable_part", header.value().immutable_bytes);
+    add_slots(corpus, header.value());
+  }
   const Result<UniqueFd> fd = open_file(path.string(), O_RDONLY, path.string());
   if (fd.ok()) add_whole(corpus, fd.value().get(), identity);
 }

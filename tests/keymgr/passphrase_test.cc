@@ -11,7 +11,7 @@ namespace {
 constexpr Argon2Cost cheap{64, 1, 4};
 constexpr std::uint32_t enough_kib = 1024;
 
-constexpr CheckpointId some_id{1, 2, 3};
+constexpr Checkpoint some_checkpoint{{1, 2, 3}, {}};
 
 // Where the parts start.
 constexpr std::size_t salt_at = 1;
@@ -31,9 +31,9 @@ Secret empty_passphrase() {
 }
 
 Result<std::optional<Secret>> unwrap(const SlotBody& slot, std::string_view passphrase,
-                                     const CheckpointId& id = some_id,
+                                     const Checkpoint& of = some_checkpoint,
                                      std::uint32_t limit = enough_kib) {
-  return PassphraseIdentity(text(passphrase), limit).unwrap(slot, id);
+  return PassphraseIdentity(text(passphrase), limit).unwrap(slot, of);
 }
 
 void put_u32(Bytes& bytes, std::size_t at, std::uint32_t value) {
@@ -44,7 +44,9 @@ void put_u32(Bytes& bytes, std::size_t at, std::uint32_t value) {
 class PassphraseTest : public testing::Test {
  protected:
   PassphraseTest()
-      : body(PassphraseRecipient(text("correct horse"), cheap).wrap(data_key, some_id).value()) {}
+      : body(PassphraseRecipient(text("correct horse"), cheap)
+                 .wrap(data_key, some_checkpoint)
+                 .value()) {}
 
   void expect_refused(std::size_t at, std::uint32_t value, Code code) {
     SlotBody changed = body;
@@ -76,7 +78,7 @@ TEST_F(PassphraseTest, OpensWithNoOther) {
 }
 
 TEST_F(PassphraseTest, OpensInNoOtherCheckpoint) {
-  const auto key = unwrap(body, "correct horse", CheckpointId{1, 2, 4});
+  const auto key = unwrap(body, "correct horse", Checkpoint{{1, 2, 4}, {}});
   ASSERT_FALSE(key.ok());
   EXPECT_EQ(key.error().code, Code::policy);
 }
@@ -88,7 +90,7 @@ TEST_F(PassphraseTest, KnownAnswer) {
                    "090235b9b58cd12a18b86d268d9016d05f9790fd9b52a106b946e77097387a6868af26d08bac")};
   CheckpointId id{};
   for (std::size_t i = 0; i < id.size(); ++i) id[i] = static_cast<std::uint8_t>(0x40 + i);
-  const auto key = unwrap(slot, "correct horse", id);
+  const auto key = unwrap(slot, "correct horse", {id, {}});
   ASSERT_TRUE(key.ok()) << key.error().message;
   EXPECT_EQ(to_hex(key.value()->view()),
             "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f");
@@ -146,7 +148,7 @@ TEST_F(PassphraseTest, ANewerDerivationIsNamed) {
 
 TEST_F(PassphraseTest, TheNeedForMemoryIsNamed) {
   put_u32(body.bytes, memory_at, 2 << 20);
-  const auto key = unwrap(body, "correct horse", some_id, 1 << 20);
+  const auto key = unwrap(body, "correct horse", some_checkpoint, 1 << 20);
   ASSERT_FALSE(key.ok());
   EXPECT_EQ(key.error().code, Code::failed);
   for (const char* word : {"2048 MiB", "1024 MiB", "--max-memory"}) {
@@ -154,8 +156,8 @@ TEST_F(PassphraseTest, TheNeedForMemoryIsNamed) {
   }
   // Exactly the limit is allowed.
   put_u32(body.bytes, memory_at, 65);
-  EXPECT_EQ(unwrap(body, "correct horse", some_id, 64).error().code, Code::failed);
-  EXPECT_EQ(unwrap(body, "correct horse", some_id, 65).error().code, Code::policy);
+  EXPECT_EQ(unwrap(body, "correct horse", some_checkpoint, 64).error().code, Code::failed);
+  EXPECT_EQ(unwrap(body, "correct horse", some_checkpoint, 65).error().code, Code::policy);
 }
 
 TEST_F(PassphraseTest, OtherKindsAreSkipped) {
@@ -166,20 +168,21 @@ TEST_F(PassphraseTest, OtherKindsAreSkipped) {
 }
 
 TEST_F(PassphraseTest, AnEmptyPassphraseIsRefused) {
-  const auto slot = PassphraseRecipient(empty_passphrase(), cheap).wrap(data_key, some_id);
+  const auto slot = PassphraseRecipient(empty_passphrase(), cheap).wrap(data_key, some_checkpoint);
   ASSERT_FALSE(slot.ok());
   EXPECT_EQ(slot.error().code, Code::usage);
-  const auto key = PassphraseIdentity(empty_passphrase(), enough_kib).unwrap(body, some_id);
+  const auto key = PassphraseIdentity(empty_passphrase(), enough_kib).unwrap(body, some_checkpoint);
   ASSERT_FALSE(key.ok());
   EXPECT_EQ(key.error().code, Code::usage);
 }
 
 TEST_F(PassphraseTest, ALongPassphraseIsRefused) {
   const std::string longest(1024, 'x');
-  const auto slot = PassphraseRecipient(text(longest), cheap).wrap(data_key, some_id);
+  const auto slot = PassphraseRecipient(text(longest), cheap).wrap(data_key, some_checkpoint);
   ASSERT_TRUE(slot.ok());
   EXPECT_TRUE(unwrap(slot.value(), longest).ok());
-  const auto refused = PassphraseRecipient(text(longest + "x"), cheap).wrap(data_key, some_id);
+  const auto refused =
+      PassphraseRecipient(text(longest + "x"), cheap).wrap(data_key, some_checkpoint);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, Code::usage);
 }
@@ -187,16 +190,17 @@ TEST_F(PassphraseTest, ALongPassphraseIsRefused) {
 TEST_F(PassphraseTest, TheRecipientRefusesWhatItCannotMake) {
   for (const Argon2Cost& cost : {Argon2Cost{31, 1, 4}, Argon2Cost{64, 0, 4}, Argon2Cost{64, 1, 0},
                                  Argon2Cost{64, 65, 4}, Argon2Cost{1024, 1, 17}}) {
-    const auto slot = PassphraseRecipient(text("x"), cost).wrap(data_key, some_id);
+    const auto slot = PassphraseRecipient(text("x"), cost).wrap(data_key, some_checkpoint);
     ASSERT_FALSE(slot.ok());
     EXPECT_EQ(slot.error().code, Code::usage);
   }
-  EXPECT_FALSE(PassphraseRecipient(text("x"), cheap).wrap(random_secret(31).value(), some_id).ok());
+  EXPECT_FALSE(
+      PassphraseRecipient(text("x"), cheap).wrap(random_secret(31).value(), some_checkpoint).ok());
 }
 
 TEST_F(PassphraseTest, EachSlotHasASaltOfItsOwn) {
   const SlotBody again =
-      PassphraseRecipient(text("correct horse"), cheap).wrap(data_key, some_id).value();
+      PassphraseRecipient(text("correct horse"), cheap).wrap(data_key, some_checkpoint).value();
   const auto salt = [](const SlotBody& slot) {
     return to_hex(ByteView(slot.bytes).subspan(salt_at, 16));
   };

@@ -19,7 +19,7 @@ using test::some_day;
 using test::TestAuthority;
 using test::TestKey;
 
-constexpr CheckpointId some_id{1, 2, 3};
+constexpr Checkpoint some_checkpoint{{1, 2, 3}, {}};
 
 Result<Certificate> read(const std::string& file, std::uint64_t now = some_day) {
   return read_certificate(bytes_of(file), now, "The certificate");
@@ -54,8 +54,9 @@ TEST_F(CertificateTest, NamesARecipientWhoseKeyOpens) {
     EXPECT_EQ(certificate.der, der_of(file));
     EXPECT_EQ(certificate.subject, "CN=a leaf");
     const Secret data_key = random_secret(data_key_size).value();
-    const SlotBody slot =
-        PublicKeyRecipient(certificate.key, certificate.name()).wrap(data_key, some_id).value();
+    const SlotBody slot = PublicKeyRecipient(certificate.key, certificate.name())
+                              .wrap(data_key, some_checkpoint)
+                              .value();
     const PublicKeySlot parsed = PublicKeySlot::parse(slot.bytes).value();
     EXPECT_EQ(parsed.source, KeySource::certificate);
     EXPECT_EQ(parsed.certificate, Sha256::of(der_of(file)));
@@ -63,7 +64,7 @@ TEST_F(CertificateTest, NamesARecipientWhoseKeyOpens) {
     EXPECT_EQ(parsed.key_id, Sha256::of(each.spki()));
     PublicKeyIdentity identity =
         read_private_key(test::secret_of(each.pkcs8()), nullptr, "The key").value();
-    const auto opened = identity.unwrap(slot, some_id);
+    const auto opened = identity.unwrap(slot, some_checkpoint);
     ASSERT_TRUE(opened.ok() && opened.value());
     EXPECT_TRUE(equal_constant_time(opened.value()->view(), data_key.view()));
   }

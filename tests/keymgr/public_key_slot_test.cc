@@ -18,7 +18,7 @@ namespace {
 using test::secret_of;
 using test::TestKey;
 
-constexpr CheckpointId some_id{1, 2, 3};
+constexpr Checkpoint some_checkpoint{{1, 2, 3}, {}};
 
 // Where the parts start.
 constexpr std::size_t source_at = 1;
@@ -37,9 +37,10 @@ const Bytes& key_of(KeyAlgorithm algorithm) {
   return keys[static_cast<std::size_t>(algorithm) - 1];
 }
 
-SlotBody wrap_for(const PublicKey& key, const Secret& data_key, const CheckpointId& id = some_id) {
+SlotBody wrap_for(const PublicKey& key, const Secret& data_key,
+                  const Checkpoint& of = some_checkpoint) {
   const RecipientName name{KeySource::certificate, Digest{9}, "CN=a leaf"};
-  return PublicKeyRecipient(key, name).wrap(data_key, id).value();
+  return PublicKeyRecipient(key, name).wrap(data_key, of).value();
 }
 
 class PublicKeySlotTest : public testing::TestWithParam<KeyAlgorithm> {
@@ -49,7 +50,7 @@ class PublicKeySlotTest : public testing::TestWithParam<KeyAlgorithm> {
   std::size_t point_at() const { return label_at + 1 + 9; }
 
   void expect_integrity(const SlotBody& slot, const std::string& note) {
-    const auto out = identity.unwrap(slot, some_id);
+    const auto out = identity.unwrap(slot, some_checkpoint);
     ASSERT_FALSE(out.ok()) << note;
     EXPECT_EQ(out.error().code, Code::integrity) << note << " " << out.error().message;
   }
@@ -68,7 +69,7 @@ TEST_P(PublicKeySlotTest, OpensWithThePrivateKey) {
   EXPECT_EQ(body.bytes[0], static_cast<std::uint8_t>(GetParam()));
   const std::size_t rest = rsa() ? 2 + 256 : 2 + point_size(GetParam()) + 48;
   EXPECT_EQ(body.bytes.size(), point_at() + rest);
-  const auto key = identity.unwrap(body, some_id);
+  const auto key = identity.unwrap(body, some_checkpoint);
   ASSERT_TRUE(key.ok()) << key.error().message;
   ASSERT_TRUE(key.value());
   EXPECT_TRUE(equal_constant_time(key.value()->view(), data_key.view()));
@@ -78,7 +79,7 @@ TEST_P(PublicKeySlotTest, AnotherKeysSlotIsSkippedWhateverIsInIt) {
   body.bytes[key_id_at] ^= 1;
   body.bytes[0] = 5;
   body.bytes.resize(key_id_at + 32);
-  const auto key = identity.unwrap(body, some_id);
+  const auto key = identity.unwrap(body, some_checkpoint);
   ASSERT_TRUE(key.ok());
   EXPECT_FALSE(key.value());
 }
@@ -92,7 +93,7 @@ TEST_P(PublicKeySlotTest, AnotherKeyOpensNothingUnderThisKeyId) {
     SlotBody changed = foreign;
     std::copy_n(body.bytes.begin() + key_id_at, 32, changed.bytes.begin() + key_id_at);
     expect_integrity(changed, "another key");
-    const auto skipped = identity.unwrap(foreign, some_id);
+    const auto skipped = identity.unwrap(foreign, some_checkpoint);
     ASSERT_TRUE(skipped.ok());
     EXPECT_FALSE(skipped.value());
   }
@@ -100,13 +101,13 @@ TEST_P(PublicKeySlotTest, AnotherKeyOpensNothingUnderThisKeyId) {
 
 TEST_P(PublicKeySlotTest, OtherKindsAreSkipped) {
   body.kind = 2;
-  const auto key = identity.unwrap(body, some_id);
+  const auto key = identity.unwrap(body, some_checkpoint);
   ASSERT_TRUE(key.ok());
   EXPECT_FALSE(key.value());
 }
 
 TEST_P(PublicKeySlotTest, OpensInNoOtherCheckpoint) {
-  const auto key = identity.unwrap(body, CheckpointId{1, 2, 4});
+  const auto key = identity.unwrap(body, Checkpoint{{1, 2, 4}, {}});
   // RSA is not bound to the checkpoint here: the key commitment of the file does that.
   ASSERT_EQ(key.ok(), rsa());
   if (!key.ok()) {
@@ -118,7 +119,7 @@ TEST_P(PublicKeySlotTest, EveryFlippedByteIsRefused) {
   for (std::size_t at = 0; at < body.bytes.size(); ++at) {
     SlotBody changed = body;
     changed.bytes[at] ^= 1;
-    const auto key = identity.unwrap(changed, some_id);
+    const auto key = identity.unwrap(changed, some_checkpoint);
     if (at >= key_id_at && at < certificate_at) {
       ASSERT_TRUE(key.ok());
       EXPECT_FALSE(key.value()) << at;
@@ -167,7 +168,7 @@ TEST_P(PublicKeySlotTest, HasOneEncoding) {
 TEST_P(PublicKeySlotTest, ANewerAlgorithmIsNamed) {
   for (const std::uint8_t algorithm : Bytes{0, 5, 255}) {
     body.bytes[0] = algorithm;
-    const auto key = identity.unwrap(body, some_id);
+    const auto key = identity.unwrap(body, some_checkpoint);
     ASSERT_FALSE(key.ok());
     EXPECT_EQ(key.error().code, Code::integrity);
     EXPECT_NE(key.error().message.find("newer ckpt-seal"), std::string::npos);
@@ -181,10 +182,11 @@ TEST_P(PublicKeySlotTest, SourceAndCertificateAgree) {
     expect_integrity(changed, "source " + std::to_string(source));
   }
   for (const KeySource source : {KeySource::token, KeySource::public_key}) {
-    const SlotBody made =
-        PublicKeyRecipient(identity.key(), {source, Digest{9}, ""}).wrap(data_key, some_id).value();
+    const SlotBody made = PublicKeyRecipient(identity.key(), {source, Digest{9}, ""})
+                              .wrap(data_key, some_checkpoint)
+                              .value();
     EXPECT_TRUE(all_zero(PublicKeySlot::parse(made.bytes).value().certificate));
-    EXPECT_TRUE(identity.unwrap(made, some_id).ok());
+    EXPECT_TRUE(identity.unwrap(made, some_checkpoint).ok());
   }
 }
 
@@ -196,11 +198,11 @@ TEST_P(PublicKeySlotTest, LabelsArePrintable) {
   }
   const std::string wild = "a\x1b[31m\n" + std::string(300, '~') + "\xc3\xa9";
   const SlotBody made = PublicKeyRecipient(identity.key(), {KeySource::token, {}, wild})
-                            .wrap(data_key, some_id)
+                            .wrap(data_key, some_checkpoint)
                             .value();
   const std::string label = PublicKeySlot::parse(made.bytes).value().label;
   EXPECT_EQ(label, "a?[31m?" + std::string(248, '~'));
-  EXPECT_TRUE(identity.unwrap(made, some_id).ok());
+  EXPECT_TRUE(identity.unwrap(made, some_checkpoint).ok());
 }
 
 TEST_P(PublicKeySlotTest, EachSlotIsNew) {
@@ -214,8 +216,9 @@ TEST_P(PublicKeySlotTest, EachSlotIsNew) {
 
 TEST_P(PublicKeySlotTest, OtherDataKeysAreNotWrapped) {
   for (const std::size_t size : std::vector<std::size_t>{16, 31, 33}) {
-    EXPECT_FALSE(
-        PublicKeyRecipient(identity.key(), {}).wrap(random_secret(size).value(), some_id).ok());
+    EXPECT_FALSE(PublicKeyRecipient(identity.key(), {})
+                     .wrap(random_secret(size).value(), some_checkpoint)
+                     .ok());
   }
 }
 
@@ -240,7 +243,7 @@ TEST_P(CurveSlotTest, PointsOffTheCurveAreRefused) {
     SlotBody changed = body;
     std::copy(off.begin(), off.end(),
               changed.bytes.begin() + static_cast<std::ptrdiff_t>(point_at() + 2));
-    const auto key = identity.unwrap(changed, some_id);
+    const auto key = identity.unwrap(changed, some_checkpoint);
     ASSERT_FALSE(key.ok());
     EXPECT_NE(key.error().message.find("no point on its curve"), std::string::npos) << at;
   }
@@ -279,14 +282,14 @@ TEST(X25519Slot, AForcedSecretIsRefused) {
     slot.key_id = recipient.key().id();
     slot.ephemeral = point;
     PublicKeyIdentity identity = identity_of(key_of(KeyAlgorithm::x25519));
-    const auto opened = identity.unwrap({3, slot.serialize()}, some_id);
+    const auto opened = identity.unwrap({3, slot.serialize()}, some_checkpoint);
     ASSERT_FALSE(opened.ok());
     EXPECT_EQ(opened.error().code, Code::integrity);
 
     const auto key = PublicKey::from_point(KeyAlgorithm::x25519, point, "The key");
     ASSERT_TRUE(key.ok());
-    const auto wrapped =
-        PublicKeyRecipient(key.value(), {}).wrap(random_secret(data_key_size).value(), some_id);
+    const auto wrapped = PublicKeyRecipient(key.value(), {})
+                             .wrap(random_secret(data_key_size).value(), some_checkpoint);
     ASSERT_FALSE(wrapped.ok());
     EXPECT_EQ(wrapped.error().code, Code::integrity) << wrapped.error().message;
   }
@@ -295,8 +298,8 @@ TEST(X25519Slot, AForcedSecretIsRefused) {
   slot.algorithm = KeyAlgorithm::x25519;
   slot.ephemeral.resize(32);
   const Secret zero = Secret::make(32).value();
-  EXPECT_FALSE(slot.encrypt(zero, random_secret(32).value(), some_id).ok());
-  EXPECT_FALSE(slot.decrypt(zero, some_id).value());
+  EXPECT_FALSE(slot.encrypt(zero, random_secret(32).value(), some_checkpoint.id).ok());
+  EXPECT_FALSE(slot.decrypt(zero, some_checkpoint.id).value());
 }
 
 TEST(PublicKeySlotSecret, HasTheLengthOfItsCurve) {
@@ -306,10 +309,10 @@ TEST(PublicKeySlotSecret, HasTheLengthOfItsCurve) {
   const Secret data_key = random_secret(32).value();
   for (const std::size_t size : std::vector<std::size_t>{31, 32, 47, 49, 66}) {
     const Secret z = random_secret(size).value();
-    EXPECT_FALSE(slot.encrypt(z, data_key, some_id).ok()) << size;
-    EXPECT_FALSE(slot.decrypt(z, some_id).ok()) << size;
+    EXPECT_FALSE(slot.encrypt(z, data_key, some_checkpoint.id).ok()) << size;
+    EXPECT_FALSE(slot.decrypt(z, some_checkpoint.id).ok()) << size;
   }
-  EXPECT_TRUE(slot.encrypt(random_secret(48).value(), data_key, some_id).ok());
+  EXPECT_TRUE(slot.encrypt(random_secret(48).value(), data_key, some_checkpoint.id).ok());
 }
 
 TEST(RsaSlot, CiphertextsAreAsLongAsTheModulus) {
@@ -319,7 +322,7 @@ TEST(RsaSlot, CiphertextsAreAsLongAsTheModulus) {
   slot.key_id = identity.key().id();
   for (const std::size_t size : std::vector<std::size_t>{0, 1, 255, 257, 384, 1024, 1025}) {
     slot.rsa_ciphertext.assign(size, 0x11);
-    const auto key = identity.unwrap({3, slot.serialize()}, some_id);
+    const auto key = identity.unwrap({3, slot.serialize()}, some_checkpoint);
     ASSERT_FALSE(key.ok()) << size;
     EXPECT_EQ(key.error().code, Code::integrity);
   }
@@ -335,7 +338,7 @@ class LockedToken : public PrivateKeyOperation {
 
 TEST_P(PublicKeySlotTest, ErrorsOfATokenArePassedOn) {
   PublicKeyIdentity token(identity.key(), std::make_unique<LockedToken>());
-  const auto key = token.unwrap(body, some_id);
+  const auto key = token.unwrap(body, some_checkpoint);
   ASSERT_FALSE(key.ok());
   EXPECT_EQ(key.error().code, Code::locked);
 }
@@ -349,7 +352,7 @@ class TokenWithShortAnswer : public PrivateKeyOperation {
 
 TEST_P(PublicKeySlotTest, AShortAnswerOfATokenIsRefused) {
   PublicKeyIdentity token(identity.key(), std::make_unique<TokenWithShortAnswer>());
-  EXPECT_FALSE(token.unwrap(body, some_id).ok());
+  EXPECT_FALSE(token.unwrap(body, some_checkpoint).ok());
 }
 
 struct Vector {
@@ -368,7 +371,7 @@ TEST(PublicKeySlotVectors, KnownAnswers) {
         Vector{vectors::rsa_key, vectors::rsa_slot, "token key 4"}}) {
     PublicKeyIdentity identity = identity_of(*from_hex(vector.key));
     const Bytes body = *from_hex(vector.slot);
-    const auto key = identity.unwrap({3, body}, id);
+    const auto key = identity.unwrap({3, body}, {id, {}});
     ASSERT_TRUE(key.ok()) << key.error().message;
     ASSERT_TRUE(key.value());
     EXPECT_EQ(to_hex(key.value()->view()),

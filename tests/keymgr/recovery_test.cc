@@ -12,7 +12,7 @@
 namespace ckptseal {
 namespace {
 
-constexpr CheckpointId some_id{1, 2, 3};
+constexpr Checkpoint some_checkpoint{{1, 2, 3}, {}};
 
 // Where the parts start.
 constexpr std::size_t salt_at = 8;
@@ -50,10 +50,11 @@ void expect_wrong_group(std::string_view text, std::size_t group) {
 
 class RecoveryTest : public testing::Test {
  protected:
-  RecoveryTest() : body(RecoveryRecipient(copy(key)).wrap(data_key, some_id).value()) {}
+  RecoveryTest() : body(RecoveryRecipient(copy(key)).wrap(data_key, some_checkpoint).value()) {}
 
-  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id = some_id) {
-    return RecoveryIdentity(copy(key.key)).unwrap(slot, id);
+  Result<std::optional<Secret>> unwrap(const SlotBody& slot,
+                                       const Checkpoint& of = some_checkpoint) {
+    return RecoveryIdentity(copy(key.key)).unwrap(slot, of);
   }
 
   RecoveryKey key = std::move(RecoveryKey::generate()).value();
@@ -73,19 +74,20 @@ TEST_F(RecoveryTest, OpensWithTheKey) {
 
 TEST_F(RecoveryTest, OpensWithTheKeyFromPaper) {
   RecoveryIdentity identity(parse(text_of(key.key)).value());
-  EXPECT_TRUE(equal_constant_time(identity.unwrap(body, some_id).value()->view(), data_key.view()));
+  EXPECT_TRUE(
+      equal_constant_time(identity.unwrap(body, some_checkpoint).value()->view(), data_key.view()));
 }
 
 TEST_F(RecoveryTest, OpensWithNoOtherAndNamesThePaper) {
   const RecoveryKey other = std::move(RecoveryKey::generate()).value();
-  const auto opened = RecoveryIdentity(copy(other.key)).unwrap(body, some_id);
+  const auto opened = RecoveryIdentity(copy(other.key)).unwrap(body, some_checkpoint);
   ASSERT_FALSE(opened.ok());
   EXPECT_EQ(opened.error().code, Code::policy);
   EXPECT_NE(opened.error().message.find(to_hex(key.id)), std::string::npos);
 }
 
 TEST_F(RecoveryTest, OpensInNoOtherCheckpoint) {
-  EXPECT_EQ(unwrap(body, CheckpointId{1, 2, 4}).error().code, Code::policy);
+  EXPECT_EQ(unwrap(body, Checkpoint{{1, 2, 4}, {}}).error().code, Code::policy);
 }
 
 // Made with python3-cryptography, by the words of docs/format.md: recovery key 00 to 0f, recovery
@@ -99,7 +101,7 @@ TEST_F(RecoveryTest, KnownAnswer) {
   for (std::size_t i = 0; i < id.size(); ++i) id[i] = static_cast<std::uint8_t>(0x40 + i);
   RecoveryIdentity identity(
       parse("000012-005667-011322-016977-022632-028287-033942-039597").value());
-  const auto opened = identity.unwrap(slot, id);
+  const auto opened = identity.unwrap(slot, {id, {}});
   ASSERT_TRUE(opened.ok()) << opened.error().message;
   EXPECT_EQ(to_hex(opened.value()->view()),
             "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f");
@@ -117,7 +119,8 @@ TEST_F(RecoveryTest, EveryFlippedBitIsRefused) {
 
 // Each field of another slot of the same key and the same data key, in another checkpoint.
 TEST_F(RecoveryTest, FieldsOfAnotherSlotAreRefused) {
-  const SlotBody other = RecoveryRecipient(copy(key)).wrap(data_key, CheckpointId{1, 2, 4}).value();
+  const SlotBody other =
+      RecoveryRecipient(copy(key)).wrap(data_key, Checkpoint{{1, 2, 4}, {}}).value();
   for (const auto& [from, to] : {std::pair(salt_at, wrapped_at), std::pair(wrapped_at, tag_at),
                                  std::pair(tag_at, slot_size), std::pair(wrapped_at, slot_size)}) {
     SlotBody changed = body;
@@ -155,8 +158,8 @@ TEST_F(RecoveryTest, OtherKindsAreSkipped) {
 // threshold and the whole data key are two such in one checkpoint.
 TEST_F(RecoveryTest, TwoWrapsInOneCheckpointShareNoKeyStream) {
   RecoveryRecipient recipient(copy(key));
-  const Bytes first = recipient.wrap(data_key, some_id).value().bytes;
-  const Bytes second = recipient.wrap(data_key, some_id).value().bytes;
+  const Bytes first = recipient.wrap(data_key, some_checkpoint).value().bytes;
+  const Bytes second = recipient.wrap(data_key, some_checkpoint).value().bytes;
   for (const auto& [from, to] : {std::pair(salt_at, wrapped_at), std::pair(wrapped_at, tag_at)}) {
     EXPECT_FALSE(same_bytes(ByteView(first).subspan(from, to - from),
                             ByteView(second).subspan(from, to - from)));
@@ -169,10 +172,11 @@ TEST_F(RecoveryTest, TwoWrapsInOneCheckpointShareNoKeyStream) {
 TEST_F(RecoveryTest, TheRecipientRefusesWhatItCannotWrap) {
   RecoveryRecipient recipient(copy(key));
   for (const std::size_t size : {1U, 31U, 33U}) {
-    EXPECT_FALSE(recipient.wrap(random_secret(size).value(), some_id).ok()) << size;
+    EXPECT_FALSE(recipient.wrap(random_secret(size).value(), some_checkpoint).ok()) << size;
   }
-  EXPECT_FALSE(RecoveryRecipient({key.id, random_secret(15).value()}).wrap(data_key, some_id).ok());
-  EXPECT_FALSE(RecoveryIdentity(random_secret(17).value()).unwrap(body, some_id).ok());
+  EXPECT_FALSE(
+      RecoveryRecipient({key.id, random_secret(15).value()}).wrap(data_key, some_checkpoint).ok());
+  EXPECT_FALSE(RecoveryIdentity(random_secret(17).value()).unwrap(body, some_checkpoint).ok());
 }
 
 TEST_F(RecoveryTest, KeysAndIdsAreNew) {

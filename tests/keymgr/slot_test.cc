@@ -14,7 +14,7 @@
 namespace ckptseal {
 namespace {
 
-constexpr CheckpointId some_id{1, 2, 3};
+constexpr Checkpoint some_checkpoint{{1, 2, 3}, {}};
 
 // Where the parts of a slot with three PCRs start.
 constexpr std::size_t form_at = 66;
@@ -42,13 +42,13 @@ class SlotTest : public testing::Test {
  protected:
   SlotTest() {
     Tpm2Recipient recipient(parent, of_pcrs(approved_pcrs()), fingerprint);
-    body = recipient.wrap(data_key, some_id).value();
+    body = recipient.wrap(data_key, some_checkpoint).value();
     tpm.set_pcrs(approved_pcrs());
-    tpm.hold(Tpm2Slot::parse(body.bytes).value().object, data_key.view());
+    tpm.hold(Tpm2Slot::parse(body.bytes, some_checkpoint).value().object, data_key.view());
   }
 
   Result<std::optional<Secret>> unwrap(const SlotBody& slot) {
-    return Tpm2Identity(tpm, parent.name()).unwrap(slot, some_id);
+    return Tpm2Identity(tpm, parent.name()).unwrap(slot, some_checkpoint);
   }
   Error refusal(const SlotBody& slot) {
     const auto out = unwrap(slot);
@@ -60,7 +60,7 @@ class SlotTest : public testing::Test {
   void expect_refused(Change change) {
     Bytes bytes = body.bytes;
     change(bytes);
-    const Result<Tpm2Slot> slot = Tpm2Slot::parse(bytes);
+    const Result<Tpm2Slot> slot = Tpm2Slot::parse(bytes, some_checkpoint);
     ASSERT_FALSE(slot.ok());
     EXPECT_EQ(slot.error().code, Code::integrity) << slot.error().message;
   }
@@ -75,7 +75,7 @@ class SlotTest : public testing::Test {
 TEST_F(SlotTest, HasTheLayoutOfTheFormat) {
   EXPECT_EQ(body.kind, 1U);
   ASSERT_EQ(body.bytes.size(), slot_size);
-  const Tpm2Slot slot = Tpm2Slot::parse(body.bytes).value();
+  const Tpm2Slot slot = Tpm2Slot::parse(body.bytes, some_checkpoint).value();
   EXPECT_EQ(slot.recipient, fingerprint);
   EXPECT_EQ(slot.parent, parent.name());
   ASSERT_EQ(slot.policy.terms.size(), 1U);
@@ -88,12 +88,12 @@ TEST_F(SlotTest, HasTheLayoutOfTheFormat) {
 }
 
 TEST_F(SlotTest, ParsingAndSerializingGiveTheSameBytes) {
-  EXPECT_EQ(Tpm2Slot::parse(body.bytes).value().serialize(), body.bytes);
+  EXPECT_EQ(Tpm2Slot::parse(body.bytes, some_checkpoint).value().serialize(), body.bytes);
   // Whatever byte is changed: what still parses is written again as it was read.
   for (std::size_t at = 0; at < body.bytes.size(); ++at) {
     Bytes changed = body.bytes;
     changed[at] ^= 1;
-    const Result<Tpm2Slot> slot = Tpm2Slot::parse(changed);
+    const Result<Tpm2Slot> slot = Tpm2Slot::parse(changed, some_checkpoint);
     if (slot.ok()) {
       EXPECT_EQ(slot.value().serialize(), changed) << at;
     }
@@ -127,18 +127,18 @@ TEST_F(SlotTest, LengthsAreFixed) {
     expect_refused([at](Bytes& bytes) { bytes[at + 1] -= 1; });
   }
   // A TPM ignores what stands behind these structures, and all the rest fits.
-  const Tpm2Slot whole = Tpm2Slot::parse(body.bytes).value();
+  const Tpm2Slot whole = Tpm2Slot::parse(body.bytes, some_checkpoint).value();
   for (Bytes SealedObject::*part :
        {&SealedObject::public_area, &SealedObject::duplicate, &SealedObject::seed}) {
     for (const std::ptrdiff_t by : {-1, 1, 256}) {
       Tpm2Slot slot = whole;
       Bytes& bytes = slot.object.*part;
       bytes.resize(bytes.size() + static_cast<std::size_t>(by));
-      EXPECT_FALSE(Tpm2Slot::parse(slot.serialize()).ok()) << by;
+      EXPECT_FALSE(Tpm2Slot::parse(slot.serialize(), some_checkpoint).ok()) << by;
     }
     Tpm2Slot slot = whole;
     (slot.object.*part).clear();
-    EXPECT_FALSE(Tpm2Slot::parse(slot.serialize()).ok());
+    EXPECT_FALSE(Tpm2Slot::parse(slot.serialize(), some_checkpoint).ok());
   }
 }
 
@@ -209,14 +209,14 @@ TEST_F(SlotTest, ARefusalStaysOneWhenThePcrsCannotBeRead) {
 }
 
 TEST_F(SlotTest, ARefusalWithoutADifferenceSaysTryAgain) {
-  Tpm2Slot slot = Tpm2Slot::parse(body.bytes).value();
+  Tpm2Slot slot = Tpm2Slot::parse(body.bytes, some_checkpoint).value();
   class Changing : public test::FakeTpm {
     Result<Secret> unseal(const SealedObject&, const PolicyRun&) override {
       return Error{Code::policy, "Refused.", 0x128};
     }
   } changing;
   changing.set_pcrs(approved_pcrs());
-  const auto out = Tpm2Identity(changing, parent.name()).unwrap(body, some_id);
+  const auto out = Tpm2Identity(changing, parent.name()).unwrap(body, some_checkpoint);
   ASSERT_FALSE(out.ok());
   EXPECT_EQ(out.error().code, Code::policy);
   EXPECT_NE(out.error().message.find("try again"), std::string::npos) << out.error().message;
@@ -227,12 +227,12 @@ TEST_F(SlotTest, AKeyWhosePcrCannotBeCappedIsNotGivenOut) {
   help.cap_pcr = 7;
   Tpm2Identity identity(tpm, parent.name(), help);
   tpm.fail_capping_with(Error{Code::unavailable, "Gone.", 8});
-  const auto out = identity.unwrap(body, some_id);
+  const auto out = identity.unwrap(body, some_checkpoint);
   ASSERT_FALSE(out.ok());
   EXPECT_EQ(out.error().code, Code::unavailable);
   tpm.fail_capping_with({});
-  EXPECT_TRUE(identity.unwrap(body, some_id).ok());
-  EXPECT_EQ(identity.unwrap(body, some_id).error().code, Code::policy);
+  EXPECT_TRUE(identity.unwrap(body, some_checkpoint).ok());
+  EXPECT_EQ(identity.unwrap(body, some_checkpoint).error().code, Code::policy);
 }
 
 TEST_F(SlotTest, OtherFailuresPassThrough) {
@@ -247,8 +247,8 @@ TEST_F(SlotTest, OtherFailuresPassThrough) {
 TEST_F(SlotTest, WhatIsNoDataKeyIsRefused) {
   test::FakeTpm other;
   other.set_pcrs(approved_pcrs());
-  other.hold(Tpm2Slot::parse(body.bytes).value().object, Bytes(31, 7));
-  const auto out = Tpm2Identity(other, parent.name()).unwrap(body, some_id);
+  other.hold(Tpm2Slot::parse(body.bytes, some_checkpoint).value().object, Bytes(31, 7));
+  const auto out = Tpm2Identity(other, parent.name()).unwrap(body, some_checkpoint);
   ASSERT_FALSE(out.ok());
   EXPECT_EQ(out.error().code, Code::integrity);
 }
@@ -257,14 +257,17 @@ TEST_F(SlotTest, TheRecipientRefusesAnIncompleteRecord) {
   PcrValues incomplete = approved_pcrs();
   incomplete.values.pop_back();
   EXPECT_FALSE(
-      Tpm2Recipient(parent, of_pcrs(incomplete), fingerprint).wrap(data_key, some_id).ok());
-  EXPECT_FALSE(Tpm2Recipient(parent, of_pcrs({}), fingerprint).wrap(data_key, some_id).ok());
+      Tpm2Recipient(parent, of_pcrs(incomplete), fingerprint).wrap(data_key, some_checkpoint).ok());
+  EXPECT_FALSE(
+      Tpm2Recipient(parent, of_pcrs({}), fingerprint).wrap(data_key, some_checkpoint).ok());
   const TpmPublic signer = TpmPublic::parse(test::ecdsa_area(0x00040472).marshal()).value();
-  EXPECT_FALSE(
-      Tpm2Recipient(signer, of_pcrs(approved_pcrs()), fingerprint).wrap(data_key, some_id).ok());
+  EXPECT_FALSE(Tpm2Recipient(signer, of_pcrs(approved_pcrs()), fingerprint)
+                   .wrap(data_key, some_checkpoint)
+                   .ok());
   const Secret short_key = random_secret(16).value();
-  EXPECT_FALSE(
-      Tpm2Recipient(parent, of_pcrs(approved_pcrs()), fingerprint).wrap(short_key, some_id).ok());
+  EXPECT_FALSE(Tpm2Recipient(parent, of_pcrs(approved_pcrs()), fingerprint)
+                   .wrap(short_key, some_checkpoint)
+                   .ok());
 }
 
 }  // namespace

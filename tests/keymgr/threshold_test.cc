@@ -16,7 +16,7 @@
 namespace ckptseal {
 namespace {
 
-constexpr CheckpointId some_id{1, 2, 3};
+constexpr Checkpoint some_checkpoint{{1, 2, 3}, {}};
 constexpr Argon2Cost cheap{64, 1, 4};
 constexpr std::size_t recovery_body = 72;
 constexpr std::size_t share_size = 6 + recovery_body;
@@ -33,7 +33,7 @@ class ThresholdTest : public testing::Test {
   ThresholdTest() : body(seal(2, 3).value()) {}
 
   Result<SlotBody> seal(std::size_t k, std::size_t n) {
-    return ThresholdRecipient(k, recipients(n)).wrap(data_key, some_id);
+    return ThresholdRecipient(k, recipients(n)).wrap(data_key, some_checkpoint);
   }
 
   std::vector<std::unique_ptr<Recipient>> recipients(std::size_t n) {
@@ -48,7 +48,7 @@ class ThresholdTest : public testing::Test {
 
   // By the papers of which the bit stands in `set`.
   Result<std::optional<Secret>> unwrap(const SlotBody& slot, unsigned set,
-                                       const CheckpointId& id = some_id) {
+                                       const Checkpoint& of = some_checkpoint) {
     std::vector<std::unique_ptr<Identity>> owners;
     std::vector<Identity*> identities;
     for (std::size_t i = 0; i < papers.size(); ++i) {
@@ -56,7 +56,7 @@ class ThresholdTest : public testing::Test {
       owners.push_back(std::make_unique<RecoveryIdentity>(copy(papers[i].key)));
       identities.push_back(owners.back().get());
     }
-    return ThresholdIdentity(identities).unwrap(slot, id);
+    return ThresholdIdentity(identities).unwrap(slot, of);
   }
 
   // The key comparison is what the commitment of a file does.
@@ -121,13 +121,13 @@ TEST_F(ThresholdTest, LargestAndAllOfAll) {
 }
 
 TEST_F(ThresholdTest, OpensInNoOtherCheckpoint) {
-  EXPECT_EQ(unwrap(body, 7, CheckpointId{1, 2, 4}).error().code, Code::policy);
+  EXPECT_EQ(unwrap(body, 7, Checkpoint{{1, 2, 4}, {}}).error().code, Code::policy);
 }
 
 TEST_F(ThresholdTest, ForeignPapersSayThatTheyAreWrong) {
   const RecoveryKey foreign = RecoveryKey::generate().value();
   RecoveryIdentity identity(copy(foreign.key));
-  const auto key = ThresholdIdentity({&identity}).unwrap(body, some_id);
+  const auto key = ThresholdIdentity({&identity}).unwrap(body, some_checkpoint);
   ASSERT_FALSE(key.ok());
   EXPECT_EQ(key.error().code, Code::policy);
 }
@@ -136,7 +136,7 @@ TEST_F(ThresholdTest, IsSkippedWhenNoShareIsForAnIdentity) {
   PassphraseIdentity passphrase(Secret::copy_of(as_bytes("correct horse")).value(), 1024);
   for (const std::vector<Identity*>& identities :
        {std::vector<Identity*>(), std::vector<Identity*>{&passphrase}}) {
-    const auto key = ThresholdIdentity(identities).unwrap(body, some_id);
+    const auto key = ThresholdIdentity(identities).unwrap(body, some_checkpoint);
     ASSERT_TRUE(key.ok()) << key.error().message;
     EXPECT_FALSE(key.value());
   }
@@ -160,13 +160,13 @@ class MixedThreshold : public testing::Test {
     recipients.push_back(std::make_unique<PassphraseRecipient>(text("two"), cheap));
     recipients.push_back(
         std::make_unique<RecoveryRecipient>(RecoveryKey{paper.id, copy(paper.key)}));
-    body = ThresholdRecipient(2, std::move(recipients)).wrap(data_key, some_id).value();
+    body = ThresholdRecipient(2, std::move(recipients)).wrap(data_key, some_checkpoint).value();
   }
 
   static Secret text(std::string_view words) { return Secret::copy_of(as_bytes(words)).value(); }
 
   Result<std::optional<Secret>> unwrap(std::vector<Identity*> identities) {
-    return ThresholdIdentity(std::move(identities)).unwrap(body, some_id);
+    return ThresholdIdentity(std::move(identities)).unwrap(body, some_checkpoint);
   }
 
   RecoveryKey paper = RecoveryKey::generate().value();
@@ -230,9 +230,10 @@ TEST_F(ThresholdTest, OnePassphraseForTwoShares) {
   std::vector<std::unique_ptr<Recipient>> both;
   both.push_back(passphrase());
   both.push_back(passphrase());
-  const SlotBody slot = ThresholdRecipient(2, std::move(both)).wrap(data_key, some_id).value();
+  const SlotBody slot =
+      ThresholdRecipient(2, std::move(both)).wrap(data_key, some_checkpoint).value();
   PassphraseIdentity identity(Secret::copy_of(as_bytes("correct horse")).value(), 1024);
-  const auto key = ThresholdIdentity({&identity}).unwrap(slot, some_id);
+  const auto key = ThresholdIdentity({&identity}).unwrap(slot, some_checkpoint);
   ASSERT_TRUE(key.ok()) << key.error().message;
   EXPECT_TRUE(same(*key.value(), data_key));
 }
@@ -257,7 +258,7 @@ TEST_F(ThresholdTest, KnownAnswer) {
     papers.push_back({RecoveryId{}, Secret::copy_of(key).value()});
   }
   for (const unsigned set : {3U, 5U, 6U}) {
-    const auto key = unwrap(slot, set, id);
+    const auto key = unwrap(slot, set, {id, {}});
     ASSERT_TRUE(key.ok()) << key.error().message;
     EXPECT_EQ(to_hex(key.value()->view()), counting_key);
   }
@@ -363,13 +364,14 @@ TEST_F(ThresholdTest, TheRecipientRefusesWhatItCannotMake) {
     ASSERT_FALSE(slot.ok()) << k << " of " << n;
     EXPECT_EQ(slot.error().code, Code::usage);
   }
-  EXPECT_FALSE(ThresholdRecipient(2, recipients(3)).wrap(random_secret(31).value(), some_id).ok());
+  EXPECT_FALSE(
+      ThresholdRecipient(2, recipients(3)).wrap(random_secret(31).value(), some_checkpoint).ok());
 }
 
 TEST_F(ThresholdTest, AThresholdIsNoShare) {
   std::vector<std::unique_ptr<Recipient>> outer = recipients(1);
   outer.push_back(std::make_unique<ThresholdRecipient>(2, recipients(2)));
-  const auto slot = ThresholdRecipient(2, std::move(outer)).wrap(data_key, some_id);
+  const auto slot = ThresholdRecipient(2, std::move(outer)).wrap(data_key, some_checkpoint);
   ASSERT_FALSE(slot.ok());
   EXPECT_EQ(slot.error().code, Code::usage);
   EXPECT_NE(slot.error().message.find("Recipient 2"), std::string::npos);
@@ -379,7 +381,7 @@ TEST_F(ThresholdTest, TheErrorOfARecipientIsPassedOn) {
   std::vector<std::unique_ptr<Recipient>> both = recipients(1);
   both.push_back(std::make_unique<PassphraseRecipient>(Secret::copy_of(as_bytes("x")).value(),
                                                        Argon2Cost{1, 1, 1}));
-  const auto slot = ThresholdRecipient(2, std::move(both)).wrap(data_key, some_id);
+  const auto slot = ThresholdRecipient(2, std::move(both)).wrap(data_key, some_checkpoint);
   ASSERT_FALSE(slot.ok());
   EXPECT_NE(slot.error().message.find("cost"), std::string::npos);
 }
@@ -387,7 +389,7 @@ TEST_F(ThresholdTest, TheErrorOfARecipientIsPassedOn) {
 class FixedRecipient : public Recipient {
  public:
   explicit FixedRecipient(SlotBody body) : body_(std::move(body)) {}
-  Result<SlotBody> wrap(const Secret&, const CheckpointId&) override { return body_; }
+  Result<SlotBody> wrap(const Secret&, const Checkpoint&) override { return body_; }
 
  private:
   SlotBody body_;
@@ -396,7 +398,7 @@ class FixedRecipient : public Recipient {
 class FixedIdentity : public Identity {
  public:
   explicit FixedIdentity(std::size_t size) : size_(size) {}
-  Result<std::optional<Secret>> unwrap(const SlotBody&, const CheckpointId&) override {
+  Result<std::optional<Secret>> unwrap(const SlotBody&, const Checkpoint&) override {
     return std::optional<Secret>(random_secret(size_).value());
   }
 
@@ -410,7 +412,7 @@ TEST_F(ThresholdTest, SharesThatAreTooLargeAreRefused) {
     for (std::size_t i = 0; i < count; ++i) {
       out.push_back(std::make_unique<FixedRecipient>(SlotBody{3, Bytes(size, 1)}));
     }
-    return ThresholdRecipient(2, std::move(out)).wrap(data_key, some_id);
+    return ThresholdRecipient(2, std::move(out)).wrap(data_key, some_checkpoint);
   };
   EXPECT_TRUE(wrap(3, 16384).ok());
   EXPECT_EQ(wrap(2, 16385).error().code, Code::usage);
@@ -422,7 +424,7 @@ TEST_F(ThresholdTest, SharesThatAreTooLargeAreRefused) {
 
 TEST_F(ThresholdTest, ValuesOfAnotherSizeAreRefused) {
   FixedIdentity identity(33);
-  const auto key = ThresholdIdentity({&identity}).unwrap(body, some_id);
+  const auto key = ThresholdIdentity({&identity}).unwrap(body, some_checkpoint);
   ASSERT_FALSE(key.ok());
   EXPECT_EQ(key.error().code, Code::integrity);
 }

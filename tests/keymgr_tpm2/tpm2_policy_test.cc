@@ -19,7 +19,7 @@ namespace {
 
 using testing::OwnTpm;
 
-constexpr CheckpointId some_id{4, 2};
+constexpr Checkpoint some_checkpoint{{4, 2}, {}};
 
 struct Help {
   std::vector<Approval> approvals;
@@ -74,7 +74,7 @@ class PolicyTest : public ::testing::Test {
       secret = std::make_shared<const Secret>(Secret::copy_of(as_bytes(pin)).value());
     }
     Tpm2Recipient recipient(identity.storage_parent, policy, Digest{1}, secret);
-    return recipient.wrap(data_key, some_id).value();
+    return recipient.wrap(data_key, some_checkpoint).value();
   }
 
   Result<Secret> open(const SlotBody& slot, const Help& with = {}) {
@@ -85,7 +85,7 @@ class PolicyTest : public ::testing::Test {
     help.tickets = std::shared_ptr<TicketCache>(std::shared_ptr<void>(), with.tickets);
     Tpm2Identity us(*tpm, identity.storage_parent.name(), std::move(help));
     tpm->connection().forget_commands();
-    Result<std::optional<Secret>> out = us.unwrap(slot, some_id);
+    Result<std::optional<Secret>> out = us.unwrap(slot, some_checkpoint);
     if (!out.ok()) return std::move(out).error();
     return std::move(*std::move(out).value());
   }
@@ -181,7 +181,7 @@ TEST_F(PolicyTest, ApprovalsOfOthersDoNotServe) {
 // What the TPM itself says when the software would let them through.
 TEST_F(PolicyTest, TheTpmRefusesThemByItself) {
   const SlotBody slot = seal(fleet_policy());
-  const Tpm2Slot parsed = Tpm2Slot::parse(slot.bytes).value();
+  const Tpm2Slot parsed = Tpm2Slot::parse(slot.bytes, some_checkpoint).value();
   const std::vector<PolicyPath> paths = policy_paths(parsed.policy);
   // The restore path with an approval for migration's reference: the OR has no such branch.
   ApprovalStatement other = statement_now();
@@ -227,7 +227,7 @@ TEST_F(PolicyTest, AForgedTicketIsNotTaken) {
   std::get<ApprovalTerm>(path.front()).key = forger.point();
   PolicyRun run(path);
   run.approval = &theirs;
-  EXPECT_FALSE(tpm->unseal(Tpm2Slot::parse(slot.bytes).value().object, run).ok());
+  EXPECT_FALSE(tpm->unseal(Tpm2Slot::parse(slot.bytes, some_checkpoint).value().object, run).ok());
 }
 
 TEST_F(PolicyTest, RevocationEndsWhatWasSealedBefore) {
@@ -275,7 +275,7 @@ TEST_F(PolicyTest, APinIsAskedForAndWrongOnesLock) {
 
 TEST_F(PolicyTest, APinBelongsToItsCheckpoint) {
   const Secret pin = Secret::copy_of(as_bytes("1234")).value();
-  const Secret one = pin_auth_value(pin, some_id).value();
+  const Secret one = pin_auth_value(pin, some_checkpoint.id).value();
   const Secret other = pin_auth_value(pin, CheckpointId{9}).value();
   EXPECT_EQ(one.size(), 32U);
   EXPECT_FALSE(equal_constant_time(one.view(), other.view()));

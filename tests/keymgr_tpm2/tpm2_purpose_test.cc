@@ -54,8 +54,8 @@ class PurposeTest : public ::testing::Test {
     const Policy migrate{{term(ApprovalPurpose::migrate), epoch}};
     policy = {{AnyTerm{{restore, migrate}}}};
     Tpm2Recipient recipient(identity.storage_parent, policy, Digest{});
-    const SlotBody body = recipient.wrap(random_secret(32).value(), CheckpointId{}).value();
-    load(Tpm2Slot::parse(body.bytes).value().object);
+    const SlotBody body = recipient.wrap(random_secret(32).value(), Checkpoint{}).value();
+    load(Tpm2Slot::parse(body.bytes, Checkpoint{}).value().object);
     ESYS_TR raw = ESYS_TR_NONE;
     const TPM2B_PUBLIC area = tpm_public(new_parent.marshalled());
     must(Esys_LoadExternal(context->get(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, nullptr, &area,

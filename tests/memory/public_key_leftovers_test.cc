@@ -21,7 +21,7 @@ using test::secret_of;
 // As a program has to do it: before anything else uses OpenSSL.
 const bool in_time = wipe_what_openssl_frees();
 
-constexpr CheckpointId some_id{1, 2, 3};
+constexpr Checkpoint some_checkpoint{{1, 2, 3}, {}};
 
 struct KeyCase {
   const char* name;
@@ -52,10 +52,10 @@ INSTANTIATE_TEST_SUITE_P(Algorithms, PublicKeyLeftovers,
 TEST_P(PublicKeyLeftovers, NoneOfAPrivateKey) {
   ASSERT_TRUE(in_time);
   const SlotBody slot = PublicKeyRecipient(read(file).key(), {})
-                            .wrap(random_secret(data_key_size).value(), some_id)
+                            .wrap(random_secret(data_key_size).value(), some_checkpoint)
                             .value();
   const LeftoverWatch watch(part.view());
-  ASSERT_TRUE(read(file).unwrap(slot, some_id).ok());
+  ASSERT_TRUE(read(file).unwrap(slot, some_checkpoint).ok());
   EXPECT_EQ(watch.freed_with_it(), 0U);
   EXPECT_FALSE(watch.still_there());
 }
@@ -64,8 +64,9 @@ TEST_P(PublicKeyLeftovers, NoneOfTheDataKey) {
   PublicKeyIdentity identity = read(file);
   const Secret data_key = random_secret(data_key_size).value();
   const LeftoverWatch watch(data_key.view());
-  const SlotBody slot = PublicKeyRecipient(identity.key(), {}).wrap(data_key, some_id).value();
-  ASSERT_TRUE(identity.unwrap(slot, some_id).ok());
+  const SlotBody slot =
+      PublicKeyRecipient(identity.key(), {}).wrap(data_key, some_checkpoint).value();
+  ASSERT_TRUE(identity.unwrap(slot, some_checkpoint).ok());
   EXPECT_EQ(watch.freed_with_it(), 0U);
   EXPECT_FALSE(watch.still_there());
 }

@@ -47,6 +47,8 @@ class Immutable:
     origin: bytes
     parent: bytes
     created: int
+    not_after: int
+    restores: int
 
     @property
     def digest(self):
@@ -134,14 +136,15 @@ def check_signature_algorithm(trailer, immutable):
 
 def parse_immutable(raw, log_h):
     rule = "Immutable part"
-    require(len(raw) == IMMUTABLE_SIZE, rule, "the immutable part is not 130 bytes long")
+    require(len(raw) >= IMMUTABLE_SIZE, rule, "the immutable part is shorter than 130 bytes")
     require(raw[:2] == b"\0\1", rule, "the immutable part's format version is not the preamble's")
     require(raw[2] in (1, 2, 3, 4), "Suites", "the suite is unknown")
     require(raw[3] in CONTENTS, rule, "the content is unknown")
     require(raw[4] == log_h, rule, "the immutable part and the preamble differ on the size of a header copy")
     require(16 <= raw[5] <= 22, rule, "the size of a chunk is not allowed")
     require(raw[6:8] == b"\0\0", rule, "reserved bytes of the immutable part are not zero")
-    require(raw[128:130] == b"\0\0", rule, "the file has conditions, which this version does not know")
+    created = int.from_bytes(raw[120:128], "big")
+    not_after, restores = parse_conditions(raw[128:], created)
     return Immutable(
         raw=raw,
         suite=raw[2],
@@ -151,8 +154,27 @@ def parse_immutable(raw, log_h):
         commitment=raw[24:56],
         origin=raw[56:88],
         parent=raw[88:120],
-        created=int.from_bytes(raw[120:128], "big"),
+        created=created,
+        not_after=not_after,
+        restores=restores,
     )
+
+
+def parse_conditions(raw, created):
+    """The time after which the file is refused and how often it may be given out; 0 for no such limit."""
+    rule = "Immutable part"
+    cursor = Cursor(raw, rule, "the list of conditions")
+    limits = {1: 0, 2: 0}
+    last = 0
+    for _ in range(cursor.number(2)):
+        kind = cursor.number(1)
+        require(kind in limits, rule, f"a condition is of kind {kind}, which is unknown")
+        require(kind > last, rule, "the conditions are out of order, or one stands there twice")
+        last = kind
+        limits[kind] = cursor.number(8 if kind == 1 else 4)
+        require(limits[kind] > (created if kind == 1 else 0), rule, "a condition allows nothing at all")
+    require(cursor.left() == 0, rule, "something follows the last condition")
+    return limits[1], limits[2]
 
 
 def parse_slots(raw, exclusive):

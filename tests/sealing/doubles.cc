@@ -12,27 +12,27 @@ ByteArray<32> pad_of(const std::string& word, const CheckpointId& id) {
 
 }  // namespace
 
-Result<SlotBody> DoubleRecipient::wrap(const Secret& data_key, const CheckpointId& id) {
+Result<SlotBody> DoubleRecipient::wrap(const Secret& data_key, const Checkpoint& of) {
   ByteWriter out;
   out.bytes(Sha256::of(as_bytes(word_)));
-  const ByteArray<32> pad = pad_of(word_, id);
+  const ByteArray<32> pad = pad_of(word_, of.id);
   for (std::size_t i = 0; i < pad.size(); ++i) {
     out.u8(static_cast<std::uint8_t>(data_key.view()[i] ^ pad[i]));
   }
   return SlotBody{double_kind, out.take()};
 }
 
-Result<std::optional<Secret>> DoubleIdentity::unwrap(const SlotBody& slot, const CheckpointId& id) {
+Result<std::optional<Secret>> DoubleIdentity::unwrap(const SlotBody& slot, const Checkpoint& of) {
   if (slot.kind != double_kind || slot.bytes.size() != 64) return std::optional<Secret>();
   const ByteView bytes(slot.bytes);
   if (!same_bytes(bytes.first(32), Sha256::of(as_bytes(word_)))) return std::optional<Secret>();
   CKPTSEAL_ASSIGN(Secret key, Secret::copy_of(bytes.last(32)));
-  const ByteArray<32> pad = pad_of(word_, id);
+  const ByteArray<32> pad = pad_of(word_, of.id);
   for (std::size_t i = 0; i < pad.size(); ++i) key.mutable_view()[i] ^= pad[i];
   return std::optional<Secret>(std::move(key));
 }
 
-Result<std::optional<Secret>> FailingIdentity::unwrap(const SlotBody& slot, const CheckpointId&) {
+Result<std::optional<Secret>> FailingIdentity::unwrap(const SlotBody& slot, const Checkpoint&) {
   if (slot.kind != double_kind) return std::optional<Secret>();
   return Error{code_, "it fails as it was asked to", 0};
 }

@@ -20,7 +20,7 @@ inline constexpr std::uint16_t double_kind = 0x7e57;
 class DoubleRecipient : public Recipient {
  public:
   explicit DoubleRecipient(std::string word) : word_(std::move(word)) {}
-  Result<SlotBody> wrap(const Secret& data_key, const CheckpointId& id) override;
+  Result<SlotBody> wrap(const Secret& data_key, const Checkpoint& of) override;
 
  private:
   std::string word_;
@@ -29,7 +29,7 @@ class DoubleRecipient : public Recipient {
 class DoubleIdentity : public Identity {
  public:
   explicit DoubleIdentity(std::string word) : word_(std::move(word)) {}
-  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id) override;
+  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override;
 
  private:
   std::string word_;
@@ -39,7 +39,7 @@ class DoubleIdentity : public Identity {
 class FailingIdentity : public Identity {
  public:
   explicit FailingIdentity(Code code) : code_(code) {}
-  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id) override;
+  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override;
 
  private:
   Code code_;

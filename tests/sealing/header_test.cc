@@ -85,7 +85,7 @@ TEST(PreambleTest, EveryOtherByteIsRefused) {
 
 TEST(ImmutablePartTest, ParseThenSerializeIsIdentity) {
   const Bytes bytes = immutable_part().serialize();
-  ASSERT_EQ(bytes.size(), ImmutablePart::size);
+  ASSERT_EQ(bytes.size(), 130U);
   EXPECT_EQ(to_hex(ByteView(bytes).first(8)), "0001020110140000");
   const Result<ImmutablePart> parsed = ImmutablePart::parse(bytes);
   ASSERT_TRUE(parsed.ok());
@@ -121,6 +121,49 @@ TEST(ImmutablePartTest, EachRuleBroken) {
   expect_refused(ImmutablePart::parse(longer), "too long");
   for (std::size_t size = 0; size < good.size(); ++size) {
     expect_refused(ImmutablePart::parse(ByteView(good).first(size)), "too short");
+  }
+}
+
+TEST(ImmutablePartTest, HasTheLimitsAsConditions) {
+  const std::string after = "010102030405060709";
+  const std::string times = "0200000003";
+  for (const auto& [limits, conditions] : std::vector<std::pair<UseLimits, std::string>>{
+           {{}, "0000"},
+           {{3, 0}, "0001" + times},
+           {{0, 0x0102030405060709}, "0001" + after},
+           {{3, 0x0102030405060709}, "0002" + after + times}}) {
+    ImmutablePart part = immutable_part();
+    part.limits = limits;
+    const Bytes bytes = part.serialize();
+    EXPECT_EQ(to_hex(ByteView(bytes).subspan(128)), conditions);
+    const Result<ImmutablePart> parsed = ImmutablePart::parse(bytes);
+    ASSERT_TRUE(parsed.ok()) << conditions;
+    EXPECT_EQ(parsed.value().limits, limits);
+    EXPECT_EQ(parsed.value().checkpoint().limits, limits);
+    for (std::size_t size = 0; size < bytes.size(); ++size) {
+      expect_refused(ImmutablePart::parse(ByteView(bytes).first(size)), "too short");
+    }
+  }
+}
+
+TEST(ImmutablePartTest, EachRuleOfConditionsBroken) {
+  const Bytes whole = immutable_part().serialize();
+  for (const auto& [conditions, rule] : std::vector<std::pair<const char*, const char*>>{
+           {"0001", "none there"},
+           {"00010200000000", "no restore"},
+           {"0001010102030405060708", "ends as it begins"},
+           {"0001010000000000000000", "ended before"},
+           {"00010000000003", "kind 0"},
+           {"00010300000003", "a newer kind"},
+           {"000202000000030200000003", "twice"},
+           {"00020200000003010102030405060709", "disorder"},
+           {"0003010102030405060709020000000303", "three"},
+           {"0001020000000300", "more"},
+           {"00000200000003", "not counted"}}) {
+    Bytes bytes(whole.begin(), whole.begin() + 128);
+    const Bytes more = from_hex(conditions).value();
+    bytes.insert(bytes.end(), more.begin(), more.end());
+    expect_refused(ImmutablePart::parse(bytes), rule);
   }
 }
 
@@ -240,7 +283,7 @@ TEST(HeaderBlockTest, ShortBlocksAreRefused) {
 
 TEST(HeaderSizeTest, LeavesRoomForAsManySlotsAgain) {
   const auto log2 = [](std::size_t count, std::size_t size) {
-    return header_log2_for(std::vector<Slot>(count, slot_of(size)));
+    return header_log2_for(ImmutablePart{}, std::vector<Slot>(count, slot_of(size)));
   };
   EXPECT_EQ(log2(1, 100).value(), 16U);
   // 24 + I + S + 64 = 32768 exactly, and one more.

@@ -102,7 +102,7 @@ TEST_P(InsiderTest, ASlotInTheNameOfTheOrigin) {
   Forge forge(file, "mallory");
   Result<SlotBody> body = test::DoubleRecipient("eve").wrap(
       std::move(unlock_slot(forge.header, test::identities_for({"mallory"}))).value().data_key,
-      forge.header.immutable.id);
+      forge.header.immutable.checkpoint());
   ASSERT_TRUE(body.ok());
   std::vector<Slot> slots = forge.header.slots;
   slots.push_back({body.value(), std::nullopt});
@@ -122,7 +122,7 @@ TEST_P(InsiderTest, ASlotOfAnotherAdderNeedsTrustAndSignature) {
   const DoubleOrigin stranger("host-s");
   Result<SlotBody> body = test::DoubleRecipient("carol").wrap(
       std::move(unlock_slot(forge.header, test::identities_for({"mallory"}))).value().data_key,
-      forge.header.immutable.id);
+      forge.header.immutable.checkpoint());
   ASSERT_TRUE(body.ok());
   Slot added{body.value(), std::nullopt};
   const auto read_as_carol = [&](const SlotAdder& adder, const TrustedOrigin& trusted) {

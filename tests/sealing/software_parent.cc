@@ -82,13 +82,13 @@ Status SoftwareParentIdentity::check_auth(const Policy& policy, ByteView auth,
 }
 
 Result<std::optional<Secret>> SoftwareParentIdentity::unwrap(const SlotBody& slot,
-                                                             const CheckpointId& id) {
+                                                             const Checkpoint& of) {
   if (slot.kind != static_cast<std::uint16_t>(SlotKind::tpm2)) return std::optional<Secret>();
   const ByteView body(slot.bytes);
   if (body.size() >= 66 && !same_bytes(body.subspan(32, 34), name_)) {
     return std::optional<Secret>();
   }
-  CKPTSEAL_ASSIGN(const Tpm2Slot parsed, Tpm2Slot::parse(slot.bytes));
+  CKPTSEAL_ASSIGN(const Tpm2Slot parsed, Tpm2Slot::parse(slot.bytes, of));
   const SealedObject& object = parsed.object;
 
   ByteReader seed_reader(object.seed);
@@ -114,7 +114,7 @@ Result<std::optional<Secret>> SoftwareParentIdentity::unwrap(const SlotBody& slo
   if (mac != expected) return not_importable("the integrity value does not fit");
   CKPTSEAL_ASSIGN(Sensitive sensitive,
                   read_sensitive(decrypt_cfb128(storage, in.rest()), object.public_area));
-  CKPTSEAL_TRY(check_auth(parsed.policy, sensitive.auth, id));
+  CKPTSEAL_TRY(check_auth(parsed.policy, sensitive.auth, of.id));
   return std::optional<Secret>(std::move(sensitive.data_key));
 }
 

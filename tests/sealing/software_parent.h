@@ -15,7 +15,7 @@ class SoftwareParentIdentity : public Identity {
  public:
   // Of slots with a PIN: `pin` MUST be theirs if there is one, though nothing here needs it.
   explicit SoftwareParentIdentity(Secret scalar, std::optional<Secret> pin = std::nullopt);
-  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const CheckpointId& id) override;
+  Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override;
 
  private:
   Status check_auth(const Policy& policy, ByteView auth, const CheckpointId& id) const;

@@ -3,6 +3,7 @@
 
 from primitives import scalar_from, u16
 from scenario import ADDER, CHUNK, NINE_CHUNKS, SMALL, STRANGER, TWO_CHUNKS, content, flip, good, only
+from scenarios_header import NOT_AFTER, RESTORES, with_conditions
 from tpm_slot import StorageParent, search_ephemeral, tpm_body
 from writer import added_slot, frame, passphrase_body, passphrase_slot
 
@@ -104,6 +105,20 @@ SCENARIOS = [
     good("good_many_slots", "Slots", "512 slots: their digests take two pages.", options={"slots": many_slots}),
     good("good_chunk_size", "Immutable part", "Chunks of 128 KiB.", images=TWO_CHUNKS, options={"log_c": 17}),
     good("good_header_size", "Preamble", "Header copies of 128 KiB.", options={"log_h": 17}),
+    good(
+        "good_limits",
+        "Immutable part",
+        "The content may be given out twice, and not after a time that is far off.",
+        options={"inject": {"immutable": with_conditions(u16(2), NOT_AFTER, RESTORES)}},
+        also=[without_key("The same without a key.")],
+    ),
+    good(
+        "good_not_after",
+        "Immutable part",
+        "The file ends at a time that is far off.",
+        options={"inject": {"immutable": with_conditions(u16(1), NOT_AFTER)}},
+        also=[{"what": "The same, extracted.", "wanted_operation": "extract"}],
+    ),
     good("good_parent", "Immutable part", "The file has a parent.", options={"parent": b"\x5a" * 32}),
     good("good_unknown_slot_kind_skipped", "Slots", "A slot of an unknown kind comes first.", options={"slots": unknown_first}),
     good(

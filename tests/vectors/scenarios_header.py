@@ -2,11 +2,14 @@
 """Faults in front of the data and in the trailer: "Preamble", "Header copies", "Immutable part", "Suites", "Keys",
 "Trailer", "Reading". What a fault would have broken behind it is right, so that the rule in question is alone."""
 
-from primitives import u16, u32
+from primitives import u16, u32, u64
 from scenario import CHUNK, STRANGER, TWO_CHUNKS, Scenario, always, bad, content, flip, only, put
 from writer import ALIGN, PAGE
 
 LARGE = [("stream", content("large", 20000))]
+CREATED = 1767225600
+NOT_AFTER = b"\1" + u64(16725225600)  # in the year 2500
+RESTORES = b"\2" + u32(2)
 UNSIGNED = {"allow_unsigned": True, "trusted_origins": []}
 
 
@@ -20,6 +23,15 @@ def header(name, what, inject, **rest):
 
 def immutable(name, what, fault, rule="Immutable part"):
     return bad("immutable_" + name, rule, what, {"immutable": fault})
+
+
+def with_conditions(*parts):
+    """In place of none, which is what a file has otherwise."""
+    return lambda w, value, *where: value[:128] + b"".join(parts)
+
+
+def conditions(name, what, *parts):
+    return immutable("conditions_" + name, what, with_conditions(*parts))
 
 
 def trailer(name, what, inject, **rest):
@@ -99,7 +111,15 @@ IMMUTABLE = [
     bad("immutable_chunk_size_large", "Immutable part", "C is 8 MiB.", {}, options={"log_c": 23}),
     immutable("chunk_size_absurd", "The base-2 logarithm of C is 255.", put(5, b"\xff")),
     immutable("reserved", "A byte that is zero in this version is not.", put(7, b"\1")),
-    immutable("conditions_present", "The number of conditions is 1.", put(128, u16(1))),
+    immutable("conditions_present", "The number of conditions is 1, and there is none.", put(128, u16(1))),
+    conditions("of_unknown_kind", "A condition is of kind 3.", u16(1), b"\3" + u32(2)),
+    conditions("of_kind_zero", "A condition is of kind 0.", u16(1), b"\0" + u32(2)),
+    conditions("twice", "A condition stands there twice.", u16(2), RESTORES, RESTORES),
+    conditions("in_disorder", "The condition of kind 2 stands before that of kind 1.", u16(2), RESTORES, NOT_AFTER),
+    conditions("uncounted", "There is one condition more than their number says.", u16(1), NOT_AFTER, RESTORES),
+    conditions("cut", "The last condition is a byte short.", u16(2), NOT_AFTER, RESTORES[:-1]),
+    conditions("no_restores", "The content may be given out 0 times.", u16(1), b"\2" + u32(0)),
+    conditions("ends_as_it_begins", "Not after the time of creation.", u16(1), b"\1" + u64(CREATED)),
     immutable("too_long", "The immutable part has 131 bytes.", lambda w, value: value + b"\0"),
     immutable("too_short", "The immutable part has 129 bytes.", lambda w, value: value[:129]),
 ]

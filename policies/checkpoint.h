@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which sealed checkpoint, and how far it may be used, whichever slot opens it.
+// docs/format.md, "Immutable part"; docs/policies.md, "Limits".
+#pragma once
+
+#include <cstdint>
+
+#include "base/bytes.h"
+
+namespace ckptseal {
+
+using CheckpointId = ByteArray<16>;
+
+struct UseLimits {
+  std::uint32_t restores = 0;   // how often its content may be given out; 0: without limit
+  std::uint64_t not_after = 0;  // seconds since 1970, refused from then on; 0: never
+  bool operator==(const UseLimits&) const = default;
+};
+
+struct Checkpoint {
+  CheckpointId id{};
+  UseLimits limits;
+};
+
+}  // namespace ckptseal
