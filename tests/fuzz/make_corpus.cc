@@ -21,6 +21,7 @@
 #include "own_tpm.h"
 #include "policies/approval.h"
 #include "policies/policy_document.h"
+#include "policies/use_record.h"
 #include "proto/helper.pb.h"
 #include "public_key_vectors.h"
 #include "sealing/unlocked_file.h"
@@ -329,6 +330,21 @@ void add_public_key_slots(const Corpus& corpus) {
   }
 }
 
+// Whole, cut, and without the checksum that the target makes.
+void add_use_records(const Corpus& corpus) {
+  UseRecord of_host(0x01800f10, 7, 1'700'000'000);
+  UseRecord of_who_answers;
+  for (UseRecord* record : {&of_host, &of_who_answers}) {
+    for (std::uint8_t entries = 0; entries < 3; ++entries) {
+      const Bytes content = record->serialize();
+      corpus.add("use_record", content);
+      corpus.add("use_record", ByteView(content).first(content.size() - 32));
+      corpus.add("use_record", ByteView(content).first(content.size() / 2));
+      if (!record->count(CheckpointId{entries}, 2, 1'700'000'000).ok()) return;
+    }
+  }
+}
+
 // Everything that a software TPM answers to one use of it.
 void add_tpm_answers(const Corpus& corpus) {
   testing::OwnTpm own;
@@ -392,6 +408,7 @@ int make(const fs::path& vectors, const fs::path& folder) {
   add_recovery_texts(corpus);
   add_threshold_slots(corpus);
   add_public_key_slots(corpus);
+  add_use_records(corpus);
   add_tpm_answers(corpus);
   std::printf("%zu vectors were cut into %s.\n", count, folder.c_str());
   return count == 0 ? 1 : 0;
