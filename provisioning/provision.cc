@@ -11,6 +11,7 @@
 #include "hosts/trust.h"
 #include "provisioning/record_update.h"
 #include "provisioning/statement.h"
+#include "provisioning/use_setup.h"
 
 namespace ckptseal {
 namespace {
@@ -118,10 +119,12 @@ Result<ProvisionOutcome> provision_host(const State& state, const ProvisionReque
   if (!present.keys.has_value() || present.keys->serialize() != identity.keys.serialize()) {
     CKPTSEAL_TRY(state.write_keys(identity.keys));
   }
+  CKPTSEAL_TRY(bring_uses_up_to_date(state, request, identity, *tpm, outcome));
   CKPTSEAL_TRY(bring_record_up_to_date(
       state, request, statement,
       [&](const Digest& digest) { return tpm->sign(identity.keys, digest); }, outcome));
-  outcome.warnings = present.warnings;
+  outcome.warnings.insert(outcome.warnings.begin(), present.warnings.begin(),
+                          present.warnings.end());
   const std::vector<std::string> warnings = statement_warnings(statement);
   outcome.warnings.insert(outcome.warnings.end(), warnings.begin(), warnings.end());
   return outcome;

@@ -24,6 +24,10 @@ class ProvisioningTpm {
   virtual Result<std::vector<ProvisionStep>> plan_removal(const TpmKeys& keys) = 0;
   virtual Status remove(const TpmKeys& keys) = 0;
 
+  // As those of keymgr/tpm2/use_count.h.
+  virtual Result<std::uint64_t> read_use_count(const TpmKeys& keys, std::uint32_t index) = 0;
+  virtual Status count_use(const TpmKeys& keys, std::uint32_t index) = 0;
+
   virtual Result<PcrValues> read_pcrs(const PcrSelection& selection) = 0;
   // By the signing key of `keys`.
   virtual Result<EcdsaSignature> sign(const TpmKeys& keys, const Digest& digest) = 0;

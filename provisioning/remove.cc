@@ -77,9 +77,9 @@ Result<RemovalOutcome> remove_host(const State& state, const RemovalRequest& req
   } else {
     CKPTSEAL_TRY(remove_from_tpm(state, request, open_tpm, outcome));
   }
-  std::vector<std::string> paths = {state.record_path(),     state.keys_path(),
-                                    state.soft_tpm_folder(), state.tcti_path(),
-                                    state.token_path(),      state.lock_path()};
+  std::vector<std::string> paths = {state.record_path(),     state.uses_path(), state.keys_path(),
+                                    state.soft_tpm_folder(), state.tcti_path(), state.token_path(),
+                                    state.lock_path()};
   if (request.trusted) paths.push_back(state.trusted_folder());
   paths.push_back(state.tpm_folder());  // last: State::check() wants it, to run again after a crash
   for (const std::string& path : paths) {

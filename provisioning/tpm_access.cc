@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "keymgr/tpm2/esys_tpm.h"
+#include "keymgr/tpm2/use_count.h"
 
 namespace ckptseal {
 namespace {
@@ -23,6 +24,12 @@ class RealTpm : public ProvisioningTpm {
     return ckptseal::plan_removal(connection(), keys);
   }
   Status remove(const TpmKeys& keys) override { return remove_tpm_keys(connection(), keys); }
+  Result<std::uint64_t> read_use_count(const TpmKeys& keys, std::uint32_t index) override {
+    return ckptseal::read_use_count(connection(), keys, index);
+  }
+  Status count_use(const TpmKeys& keys, std::uint32_t index) override {
+    return ckptseal::count_use(connection(), keys, index);
+  }
   Result<PcrValues> read_pcrs(const PcrSelection& selection) override {
     return ckptseal::read_pcrs(connection(), selection);
   }
@@ -51,11 +58,14 @@ class UnmadeTpm : public ProvisioningTpm {
     return std::vector<ProvisionStep>{{"storage parent", 0, false},
                                       {"attestation key", 0, false},
                                       {"signing key", 0, false},
-                                      {"epoch counter", 0, false}};
+                                      {"epoch counter", 0, false},
+                                      {"use counter", 0, false}};
   }
   Result<std::vector<ProvisionStep>> plan_removal(const TpmKeys&) override { return plan(); }
   Result<TpmIdentity> provision(const ProvisionProgress&) override { return unmade(); }
   Status remove(const TpmKeys&) override { return unmade(); }
+  Result<std::uint64_t> read_use_count(const TpmKeys&, std::uint32_t) override { return unmade(); }
+  Status count_use(const TpmKeys&, std::uint32_t) override { return unmade(); }
   Result<PcrValues> read_pcrs(const PcrSelection&) override { return unmade(); }
   Result<EcdsaSignature> sign(const TpmKeys&, const Digest&) override { return unmade(); }
 

@@ -10,11 +10,12 @@
 #include <algorithm>
 #include <array>
 #include <utility>
+#include <vector>
 
-#include "keymgr/tpm2/epoch_counter.h"
 #include "keymgr/tpm2/esys_internal.h"
 #include "keymgr/tpm2/esys_signature_internal.h"
 #include "keymgr/tpm2/key_templates_internal.h"
+#include "keymgr/tpm2/nv_counter.h"
 #include "keymgr/tpm2/tpm_inventory.h"
 #include "policies/certification.h"
 
@@ -38,7 +39,6 @@ const std::array<KeySpec, 3> key_specs = {{
      attestation_key_template},
     {"signing key", KeyRole::signing_key, ESYS_TR_RH_OWNER, 0x81000f00, signing_key_template},
 }};
-constexpr const char* epoch_name = "epoch counter";
 
 struct Primary {
   EsysHandle handle;
@@ -173,14 +173,14 @@ class Provisioning {
     if (progress_) progress_(step);
   }
   Result<EsysHandle> place_key(const KeySpec& spec, TpmKey& out);
-  Status place_epoch(TpmIdentity& out);
+  Status place_counter(const CounterKind& kind, std::uint32_t& index, std::uint64_t& value);
   Status certify_keys(TpmIdentity& out, const std::array<EsysHandle, 3>& handles);
   void take_back();
 
   const EsysContext& context_;
   const ProvisionProgress& progress_;
   std::vector<TPM2_HANDLE> made_keys_;
-  std::optional<TPM2_HANDLE> made_epoch_;
+  std::vector<std::pair<const CounterKind*, TPM2_HANDLE>> made_counters_;
   bool kept_ = false;
 };
 
@@ -199,15 +199,16 @@ Result<EsysHandle> Provisioning::place_key(const KeySpec& spec, TpmKey& out) {
   return handle;
 }
 
-Status Provisioning::place_epoch(TpmIdentity& out) {
-  say("Setting up the epoch counter");
-  CKPTSEAL_ASSIGN(const EpochPlace place, find_epoch(context_));
+Status Provisioning::place_counter(const CounterKind& kind, std::uint32_t& index,
+                                   std::uint64_t& value) {
+  say(fmt::format("Setting up the {}", kind.name));
+  CKPTSEAL_ASSIGN(const CounterPlace place, find_counter(context_, kind));
   if (!place.exists) {
-    CKPTSEAL_TRY(define_epoch(context_, place.index));
-    made_epoch_ = place.index;
+    CKPTSEAL_TRY(define_counter(context_, kind, place.index));
+    made_counters_.emplace_back(&kind, place.index);
   }
-  CKPTSEAL_ASSIGN(out.epoch, read_epoch(context_, place.index));
-  out.epoch_index = place.index;
+  CKPTSEAL_ASSIGN(value, read_counter(context_, kind, place.index));
+  index = place.index;
   return {};
 }
 
@@ -246,7 +247,8 @@ Result<TpmIdentity> Provisioning::run() {
   out.attestation_key = keys.attestation_key.public_area;
   out.signing_key = keys.signing_key.public_area;
   CKPTSEAL_TRY(certify_keys(out, handles));
-  CKPTSEAL_TRY(place_epoch(out));
+  CKPTSEAL_TRY(place_counter(epoch_counter, out.epoch_index, out.epoch));
+  CKPTSEAL_TRY(place_counter(use_counter, out.use_index, out.uses));
   keys.epoch_index = out.epoch_index;
   CKPTSEAL_ASSIGN(keys.storage_parent_blob, serialized(context_, handles[0]));
   CKPTSEAL_ASSIGN(keys.signing_key_blob, serialized(context_, handles[2]));
@@ -264,7 +266,9 @@ void Provisioning::take_back() {
     const Result<EsysHandle> object = open_persistent(context_, handle);
     if (object.ok()) (void)evict(context_, object.value()).ok();
   }
-  if (made_epoch_) (void)undefine_epoch(context_, *made_epoch_, false).ok();
+  for (const auto& [kind, index] : made_counters_) {
+    (void)undefine_counter(context_, *kind, index, false).ok();
+  }
 }
 
 Result<std::vector<ProvisionStep>> remove_or_plan(TpmConnection& connection, const TpmKeys& keys,
@@ -285,8 +289,14 @@ Result<std::vector<ProvisionStep>> remove_or_plan(TpmConnection& connection, con
     }
     out.push_back(std::move(step));
   }
-  CKPTSEAL_ASSIGN(const bool epoch, undefine_epoch(context, keys.epoch_index, dry_run));
-  out.push_back({epoch_name, keys.epoch_index, epoch});
+  const Result<CounterPlace> uses = find_counter(context, use_counter);  // an error: none is ours
+  const std::pair<const CounterKind&, TPM2_HANDLE> counters[] = {
+      {epoch_counter, keys.epoch_index},
+      {use_counter, uses.ok() ? uses.value().index : use_counter.first_index}};
+  for (const auto& [kind, index] : counters) {
+    CKPTSEAL_ASSIGN(const bool removed, undefine_counter(context, kind, index, dry_run));
+    out.push_back({kind.name, index, removed});
+  }
   return out;
 }
 
@@ -299,7 +309,8 @@ Result<TpmIdentity> provision_tpm(TpmConnection& connection, const ProvisionProg
 
 Result<std::uint64_t> count_epoch(TpmConnection& connection, std::uint32_t index) {
   CKPTSEAL_ASSIGN(const EsysContext context, EsysContext::make(connection));
-  return increment_epoch(context, index);
+  CKPTSEAL_TRY(increment_counter(context, epoch_counter, index));
+  return read_counter(context, epoch_counter, index);
 }
 
 Result<std::vector<ProvisionStep>> plan_provision(TpmConnection& connection) {
@@ -312,8 +323,10 @@ Result<std::vector<ProvisionStep>> plan_provision(TpmConnection& connection) {
     CKPTSEAL_ASSIGN(const Place place, find_place(context, spec.first_handle, area.name()));
     out.push_back({spec.what, place.handle, place.exists});
   }
-  CKPTSEAL_ASSIGN(const EpochPlace epoch, find_epoch(context));
-  out.push_back({epoch_name, epoch.index, epoch.exists});
+  for (const CounterKind* kind : {&epoch_counter, &use_counter}) {
+    CKPTSEAL_ASSIGN(const CounterPlace counter, find_counter(context, *kind));
+    out.push_back({kind->name, counter.index, counter.exists});
+  }
   return out;
 }
 

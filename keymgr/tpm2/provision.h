@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sets a TPM up for ckpt-seal and takes that back: storage parent, attestation key, signing key and
-// epoch counter. What stands there already and is ours is used again; what is not ours is never
-// touched. TPM 2.0 Part 1, "Hierarchies" and "NV Memory".
+// Sets a TPM up for ckpt-seal and takes that back: storage parent, attestation key, signing key,
+// epoch counter and use counter. What stands there already and is ours is used again; what is not
+// ours is never touched. TPM 2.0 Part 1, "Hierarchies" and "NV Memory".
 #pragma once
 
 #include <functional>
@@ -35,6 +35,8 @@ struct TpmIdentity {
   Certification signing_key_certification;
   std::uint32_t epoch_index = 0;
   std::uint64_t epoch = 0;
+  std::uint32_t use_index = 0;
+  std::uint64_t uses = 0;    // what the use counter says
   bool software = false;     // a software TPM: protects nothing against root
   std::string manufacturer;  // TPM_PT_MANUFACTURER, for example "IBM" or "IFX"
   TpmKeys keys;
@@ -54,15 +56,15 @@ Result<TpmIdentity> provision_tpm(TpmConnection& connection,
 Result<std::uint64_t> count_epoch(TpmConnection& connection, std::uint32_t index);
 
 struct ProvisionStep {
-  std::string what;          // "storage parent", "attestation key", "signing key", "epoch counter"
+  std::string what;  // "storage parent", "attestation key", "signing key", "epoch counter", ...
   std::uint32_t handle = 0;  // where it stands or would stand
   bool exists = false;       // it is there and would be used again
 };
 // What provision_tpm() would do; changes nothing that outlives the call.
 Result<std::vector<ProvisionStep>> plan_provision(TpmConnection& connection);
 
-// Evicts each handle whose Name is still that of `keys`, and the epoch counter if it is still one
-// of ours. What is not there any more, or is another's by now, is left alone and no error.
+// Evicts each handle whose Name is still that of `keys`, and each counter if it is still one of
+// ours. What is not there any more, or is another's by now, is left alone and no error.
 Status remove_tpm_keys(TpmConnection& connection, const TpmKeys& keys);
 // What remove_tpm_keys() would remove: `exists` says whether it would.
 Result<std::vector<ProvisionStep>> plan_removal(TpmConnection& connection, const TpmKeys& keys);

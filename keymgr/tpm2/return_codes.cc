@@ -79,6 +79,8 @@ std::string_view description(Op operation) {
       return "certify a key";
     case Op::epoch:
       return "use the epoch counter";
+    case Op::count_use:
+      return "use the counter of uses";
     case Op::read_certificate:
       return "read its certificate";
     case Op::activate_credential:
@@ -91,7 +93,8 @@ std::string_view description(Op operation) {
 
 bool sets_up(Op operation) {
   return operation == Op::create_key || operation == Op::make_persistent ||
-         operation == Op::epoch || operation == Op::certify || operation == Op::read_certificate;
+         operation == Op::epoch || operation == Op::count_use || operation == Op::certify ||
+         operation == Op::read_certificate;
 }
 
 struct Row {
@@ -198,7 +201,7 @@ constexpr std::array rows = {
         "Another program flushed what this one had loaded: use the TPM's resource manager "
         "(device:/dev/tpmrm0), and try again."},
     Row{TPM2_RC_NV_UNINITIALIZED, Code::unavailable,
-        "The epoch counter was never written: run ckpt-seal provision again."},
+        "A counter of ckpt-seal was never written: run ckpt-seal provision again."},
     Row{TPM2_RC_NV_SPACE, Code::unavailable,
         "The TPM's memory for persistent keys is full: remove what is not needed (see "
         "tpm2_getcap handles-persistent), then try again."},

@@ -32,7 +32,8 @@ enum class TpmOperation : std::uint8_t {
   create_key,
   make_persistent,
   certify,
-  epoch,  // NV commands on the epoch counter
+  epoch,      // NV commands on the epoch counter
+  count_use,  // and on the use counter
   read_certificate,
   activate_credential,
   flush,

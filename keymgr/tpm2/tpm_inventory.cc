@@ -112,14 +112,14 @@ Result<std::size_t> largest_nv_read(const EsysContext& context) {
 }
 
 Result<Bytes> read_nv(const EsysContext& context, const EsysHandle& index, std::size_t size,
-                      TpmOperation operation) {
+                      TpmOperation operation, ESYS_TR session) {
   CKPTSEAL_ASSIGN(const std::size_t step, largest_nv_read(context));
   Bytes out;
   while (out.size() < size) {
     const auto wanted = static_cast<UINT16>(std::min(step, size - out.size()));
     EsysPtr<TPM2B_MAX_NV_BUFFER> part;
     CKPTSEAL_TRY(context.run(operation, [&] {
-      return Esys_NV_Read(context.get(), index.get(), index.get(), ESYS_TR_PASSWORD, ESYS_TR_NONE,
+      return Esys_NV_Read(context.get(), index.get(), index.get(), session, ESYS_TR_NONE,
                           ESYS_TR_NONE, wanted, static_cast<UINT16>(out.size()), into(part));
     }));
     if (part->size != wanted) return tpm_error(TSS2_ESYS_RC_MALFORMED_RESPONSE, operation);

@@ -36,7 +36,7 @@ Result<TpmLockout> read_lockout(const EsysContext& context);
 // TPM_PT_NV_BUFFER_MAX: the most that one TPM2_NV_Read gives.
 Result<std::size_t> largest_nv_read(const EsysContext& context);
 Result<Bytes> read_nv(const EsysContext& context, const EsysHandle& index, std::size_t size,
-                      TpmOperation operation);
+                      TpmOperation operation, ESYS_TR session = ESYS_TR_PASSWORD);
 
 // The certificate of the RSA EK, cut to its DER length; empty when the TPM has none.
 Result<Bytes> read_ek_certificate(const EsysContext& context);

@@ -5,12 +5,13 @@
 
 #include <algorithm>
 
-#include "keymgr/tpm2/epoch_counter.h"
 #include "keymgr/tpm2/esys_internal.h"
 #include "keymgr/tpm2/esys_tpm.h"
 #include "keymgr/tpm2/key_templates_internal.h"
+#include "keymgr/tpm2/nv_counter.h"
 #include "keymgr/tpm2/provision.h"
 #include "keymgr/tpm2/tpm_inventory.h"
+#include "keymgr/tpm2/use_count.h"
 #include "own_tpm.h"
 
 namespace ckptseal {
@@ -84,7 +85,9 @@ TEST_F(ProvisionTpmTest, GivesAnIdentity) {
   EXPECT_EQ(identity.keys.signing_key.handle, 0x81000f00U);
   EXPECT_EQ(identity.epoch_index, 0x01800f00U);
   EXPECT_GE(identity.epoch, 1U);
-  EXPECT_EQ(persistent().size(), before.size() + 4);
+  EXPECT_EQ(identity.use_index, 0x01800f10U);
+  EXPECT_GE(identity.uses, 1U);
+  EXPECT_EQ(persistent().size(), before.size() + 5);
 }
 
 TEST_F(ProvisionTpmTest, TwiceChangesNothing) {
@@ -114,12 +117,13 @@ TEST_F(ProvisionTpmTest, PlanChangesNothingAndIsRight) {
   const std::vector<TPM2_HANDLE> before = persistent();
   TpmConnection connection = own_.connect();
   const std::vector<ProvisionStep> plan = plan_provision(connection).value();
-  ASSERT_EQ(plan.size(), 4U);
+  ASSERT_EQ(plan.size(), 5U);
   EXPECT_FALSE(plan[0].exists);
   EXPECT_EQ(persistent(), before);
   const TpmIdentity identity = provision();
   EXPECT_EQ(plan[0].handle, identity.keys.storage_parent.handle);
   EXPECT_EQ(plan[3].handle, identity.epoch_index);
+  EXPECT_EQ(plan[4].handle, identity.use_index);
   const std::vector<ProvisionStep> again = plan_provision(connection).value();
   for (const ProvisionStep& step : again) {
     EXPECT_TRUE(step.exists) << step.what;
@@ -148,6 +152,20 @@ TEST_F(ProvisionTpmTest, TheEpochNeverRollsBack) {
   const TpmIdentity second = provision();
   EXPECT_GT(second.epoch, first.epoch);
   EXPECT_EQ(second.storage_parent.name(), first.storage_parent.name());
+}
+
+TEST_F(ProvisionTpmTest, UsesAreCountedOneByOneAndNeverRollBack) {
+  const TpmIdentity first = provision();
+  TpmConnection connection = own_.connect();
+  EXPECT_EQ(read_use_count(connection, first.keys, first.use_index).value(), first.uses);
+  ASSERT_TRUE(count_use(connection, first.keys, first.use_index).ok());
+  EXPECT_EQ(read_use_count(connection, first.keys, first.use_index).value(), first.uses + 1);
+  EXPECT_EQ(provision().uses, first.uses + 1);
+  EXPECT_EQ(provision().epoch, first.epoch);
+  ASSERT_TRUE(remove_tpm_keys(connection, first.keys).ok());
+  EXPECT_FALSE(read_use_count(connection, first.keys, first.use_index).ok());
+  EXPECT_FALSE(count_use(connection, first.keys, first.use_index).ok());
+  EXPECT_GT(provision().uses, first.uses + 1);
 }
 
 TEST_F(ProvisionTpmTest, AnOwnedTpmIsRefusedAndNothingStays) {

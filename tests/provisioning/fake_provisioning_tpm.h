@@ -17,6 +17,8 @@ struct FakeChip {
   bool has_keys = false;
   bool software = false;
   std::uint64_t epoch = 1;
+  bool has_use_counter = false;
+  std::uint64_t uses = 1;
   std::uint8_t pcr_byte = 0x11;  // every byte of every PCR
   int calls = 0;
   int fails_at = -1;  // the call that fails, from 0; -1: none
@@ -37,6 +39,8 @@ class FakeProvisioningTpm : public ProvisioningTpm {
     if (fails()) return gone();
     if (progress) progress("Making the keys");
     chip_.has_keys = true;
+    if (!chip_.has_use_counter) ++chip_.uses;
+    chip_.has_use_counter = true;
     return identity();
   }
   Result<std::vector<ProvisionStep>> plan_removal(const TpmKeys& keys) override {
@@ -47,7 +51,16 @@ class FakeProvisioningTpm : public ProvisioningTpm {
   }
   Status remove(const TpmKeys& keys) override {
     if (fails()) return gone();
-    if (ours(keys)) chip_.has_keys = false;
+    if (ours(keys)) chip_.has_keys = chip_.has_use_counter = false;
+    return {};
+  }
+  Result<std::uint64_t> read_use_count(const TpmKeys&, std::uint32_t) override {
+    if (fails()) return gone();
+    return chip_.uses;
+  }
+  Status count_use(const TpmKeys&, std::uint32_t) override {
+    if (fails()) return gone();
+    ++chip_.uses;
     return {};
   }
   Result<PcrValues> read_pcrs(const PcrSelection& selection) override {
@@ -74,7 +87,8 @@ class FakeProvisioningTpm : public ProvisioningTpm {
     return {{"storage parent", 0x81000001, chip_.has_keys},
             {"attestation key", 0x81010f00, chip_.has_keys},
             {"signing key", 0x81000f01, chip_.has_keys},
-            {"epoch counter", 0x01800f00, chip_.has_keys}};
+            {"epoch counter", 0x01800f00, chip_.has_keys},
+            {"use counter", 0x01800f10, chip_.has_use_counter}};
   }
   TpmIdentity identity() const {
     const SoftwareHost& host = chip_.host;
@@ -91,6 +105,8 @@ class FakeProvisioningTpm : public ProvisioningTpm {
     out.signing_key_certification = certification(host.signing_public);
     out.epoch_index = 0x01800f00;
     out.epoch = chip_.epoch;
+    out.use_index = 0x01800f10;
+    out.uses = chip_.uses;
     out.software = chip_.software;
     out.manufacturer = "TEST";
     out.keys = {{0x81000001, host.storage_public},

@@ -84,7 +84,7 @@ TEST_F(ProvisionTest, MakesARecordThatOthersAccept) {
   EXPECT_TRUE(outcome.new_record);
   EXPECT_TRUE(outcome.changes.empty());
   EXPECT_TRUE(outcome.warnings.empty());
-  ASSERT_EQ(outcome.steps.size(), 4U);
+  ASSERT_EQ(outcome.steps.size(), 5U);
   EXPECT_FALSE(outcome.steps[0].exists);
   const Result<SignedHostRecord> read = read_host_record_file(state->record_path(), 1000);
   ASSERT_TRUE(read.ok()) << read.error().message;
@@ -207,7 +207,7 @@ TEST_F(ProvisionTest, ADryRunWritesNothing) {
   ProvisionRequest dry = request();
   dry.dry_run = true;
   const ProvisionOutcome outcome = provisioned(dry);
-  EXPECT_EQ(outcome.steps.size(), 4U);
+  EXPECT_EQ(outcome.steps.size(), 5U);
   EXPECT_FALSE(outcome.record.has_value());
   EXPECT_FALSE(chip.has_keys);
   EXPECT_FALSE(fs::exists(state->folder()));
@@ -290,7 +290,7 @@ TEST_F(ProvisionTest, AfterATpmThatFailedRunningAgainCompletes) {
   int failures = 0;
   for (int call = 0;; ++call) {
     fs::remove_all(state->folder());
-    chip.has_keys = false;
+    chip.has_keys = chip.has_use_counter = false;
     chip.calls = 0;
     chip.fails_at = call;
     const Result<ProvisionOutcome> first = provision(request());
@@ -302,7 +302,7 @@ TEST_F(ProvisionTest, AfterATpmThatFailedRunningAgainCompletes) {
     EXPECT_TRUE(provisioned(request()).new_record);
     EXPECT_TRUE(verify_own_record(*state).ok());
   }
-  EXPECT_EQ(failures, 4);
+  EXPECT_EQ(failures, 7);
 }
 
 // A crash leaves what was written up to then: nothing, the folders, tcti, keys, everything.
@@ -360,7 +360,7 @@ TEST_F(ProvisionTest, ADryRemovalRemovesNothing) {
   const auto before = files();
   const Result<RemovalOutcome> outcome = remove({.dry_run = true});
   ASSERT_TRUE(outcome.ok());
-  EXPECT_EQ(outcome.value().paths.size(), 4U);  // record, keys, tcti, tpm/
+  EXPECT_EQ(outcome.value().paths.size(), 5U);  // record, uses, keys, tcti, tpm/
   EXPECT_TRUE(outcome.value().steps[0].exists);
   EXPECT_TRUE(chip.has_keys);
   EXPECT_EQ(files(), before);

@@ -43,7 +43,7 @@ TEST_F(SoftTpmProvisionTest, TheWholeWay) {
   const State state(base + "/a");
   const Result<ProvisionOutcome> plan = provision_host(state, request(true), standard_tpm_opener());
   ASSERT_TRUE(plan.ok()) << plan.error().message;
-  EXPECT_EQ(plan.value().steps.size(), 4U);
+  EXPECT_EQ(plan.value().steps.size(), 5U);
   EXPECT_FALSE(fs::exists(state.folder()));
 
   const Result<ProvisionOutcome> first = provision_host(state, request(), standard_tpm_opener());
