@@ -8,6 +8,8 @@
 #include "cli/doctor.h"
 #include "cli/host_access.h"
 #include "cli/journal.h"
+#include "cli/use_counting.h"
+#include "sealing/sealed_file.h"
 
 namespace ckptseal {
 namespace {
@@ -65,6 +67,17 @@ Finding check_pcrs(const HostAccess& host, EsysTpm& tpm) {
   return good("pcrs", "The host is in the state that it was provisioned in.");
 }
 
+// Its clause is about a file elsewhere.
+Finding check_record_of_uses(const HostAccess& host, EsysTpm& tpm) {
+  const Status checked = check_uses(host, tpm.connection());
+  if (checked.ok()) {
+    return good("uses", "Restores of checkpoints that have a limit of them can be counted.");
+  }
+  return problem(
+      "uses",
+      with_subject("What has a limit of restores is refused here", checked.error()).message);
+}
+
 void check_tpm(const HostAccess& host, Findings& out) {
   const Result<TpmSession> session = host.start_tpm();
   if (!session.ok()) return out.push_back(problem("tpm", session.error().message));
@@ -79,6 +92,7 @@ void check_tpm(const HostAccess& host, Findings& out) {
                            "root.")
                     : good("tpm", "The TPM answers and is the one of this host."));
   out.push_back(check_pcrs(host, tpm.value()));
+  out.push_back(check_record_of_uses(host, tpm.value()));
 }
 
 // As with a TPM, a signature proves that it is the one of this host.

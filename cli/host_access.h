@@ -38,6 +38,7 @@ class HostAccess {
 
   const State& state() const { return state_; }
   const SignedHostRecord& record() const { return *record_; }  // when provisioned
+  const TpmKeys& keys() const { return *keys_; }               // when it has a TPM
   const HostTokenState& token() const { return *token_; }      // when it has one
   TrustStore trust_store() const;
   // "soft" or a TCTI string: --tpm, else as provisioned.

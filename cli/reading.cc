@@ -11,6 +11,7 @@
 
 #include "base/file_lock.h"
 #include "base/output_file.h"
+#include "cli/use_counting.h"
 #include "keymgr/passphrase/passphrase.h"
 #include "sealing/sealed_file.h"
 
@@ -93,6 +94,7 @@ Result<std::unique_ptr<Reading>> Reading::prepare(const Globals& globals,
   CKPTSEAL_TRY(reading->add_trust(options));
   CKPTSEAL_TRY(reading->add_identities(options, key));
   reading->job_.allow_unsigned = options.allow_unsigned;
+  reading->job_.check_time = check_not_after;
   return reading;
 }
 
@@ -176,6 +178,7 @@ HelperEvents Reading::events(Console& console) {
   events.tpm_done = [this] {
     if (identities_) identities_->stop_tpm();
   };
+  events.count_use = [this](const UseRequest& use) { return count_use(*host_, use); };
   return events;
 }
 

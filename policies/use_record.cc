@@ -25,8 +25,8 @@ Error revoked(std::string clause) { return {Code::revoked, std::move(clause), 0}
 Result<UseRecord> UseRecord::parse(ByteView content, const std::string& name) {
   const Error damaged{
       Code::integrity,
-      fmt::format("{} is no record of uses, or it is damaged: do not go on without it; where it "
-                  "is this host's, run ckpt-seal provision, which makes a new one.",
+      fmt::format("{} is no record of uses, or it is damaged: put the right one back; for the "
+                  "record of a host, ckpt-seal provision makes a new one.",
                   name),
       0};
   ByteReader in(content);
@@ -41,7 +41,7 @@ Result<UseRecord> UseRecord::parse(ByteView content, const std::string& name) {
   const bool free = out.counter_index_ == 0 && out.counter_ == 0 && out.since_ == 0;
   if (!bound && !free) return damaged;
   for (std::uint32_t i = 0; i < entries && in.ok(); ++i) {
-    const ByteArray<16> checkpoint = in.array<16>();
+    const CheckpointId checkpoint = in.array<16>();
     const std::uint32_t uses = in.u32();
     if (uses == 0 || (!out.uses_.empty() && checkpoint <= out.uses_.rbegin()->first)) {
       return damaged;
@@ -63,12 +63,12 @@ Bytes UseRecord::serialize() const {
   return out.bytes(sum).take();
 }
 
-std::uint32_t UseRecord::uses_of(const ByteArray<16>& checkpoint) const {
+std::uint32_t UseRecord::uses_of(const CheckpointId& checkpoint) const {
   const auto found = uses_.find(checkpoint);
   return found == uses_.end() ? 0 : found->second;
 }
 
-Status UseRecord::count(const ByteArray<16>& checkpoint, std::uint32_t limit,
+Status UseRecord::count(const CheckpointId& checkpoint, std::uint32_t limit,
                         std::uint64_t created) {
   if (created < since_) {
     return revoked(

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "policies/checkpoint.h"
 
 namespace ckptseal {
 
@@ -34,12 +35,12 @@ class UseRecord {
   std::uint64_t counter() const { return counter_; }
   std::uint64_t since() const { return since_; }
   std::size_t entries() const { return uses_.size(); }
-  std::uint32_t uses_of(const ByteArray<16>& checkpoint) const;
+  std::uint32_t uses_of(const CheckpointId& checkpoint) const;
 
   // One use more of a checkpoint that may have `limit` of them, not 0. Code::revoked, and nothing
   // has changed: it is used up, it is of before this record, or the record is full. The error is a
   // clause about the checkpoint ("its 3 restores are used up").
-  Status count(const ByteArray<16>& checkpoint, std::uint32_t limit, std::uint64_t created);
+  Status count(const CheckpointId& checkpoint, std::uint32_t limit, std::uint64_t created);
 
   bool operator==(const UseRecord&) const = default;
 
@@ -47,7 +48,7 @@ class UseRecord {
   std::uint32_t counter_index_ = 0;
   std::uint64_t counter_ = 0;
   std::uint64_t since_ = 0;
-  std::map<ByteArray<16>, std::uint32_t> uses_;
+  std::map<CheckpointId, std::uint32_t> uses_;
 };
 
 }  // namespace ckptseal

@@ -11,6 +11,7 @@
 #include "criu/sealed_images.h"
 #include "criu/serve.h"
 #include "criu/stream_listener.h"
+#include "sealing/limits.h"
 #include "sealing/report.h"
 #include "sealing/sandbox.h"
 
@@ -50,8 +51,7 @@ Result<HelperReport> serve_file(const RestoreJob& job, int listener, HelperChann
   }
   HelperReport report = report_file(file);
   report.set_signature_verified(true);
-  CKPTSEAL_ASSIGN(const auto identities, read.identities());
-  CKPTSEAL_ASSIGN(const UnlockedSlot slot, unlock_slot(file.header(), identities, read.only_slot));
+  CKPTSEAL_ASSIGN(const UnlockedSlot slot, find_key(file, read));
   CKPTSEAL_TRY(channel.tpm_done());
   reached("restore: the key is released");
   CKPTSEAL_TRY(channel.start_peer());
@@ -63,6 +63,9 @@ Result<HelperReport> serve_file(const RestoreJob& job, int listener, HelperChann
   const Result<UnlockedFile> unlocked = UnlockedFile::open(file, slot, read.origins);
   if (!unlocked.ok()) return after_criu(unlocked.error(), channel);
   reached("restore: the manifest is verified");
+  if (const Status counted = count_use(file, channel); !counted.ok()) {
+    return after_criu(counted.error(), channel);
+  }
   report.set_opened_slot(static_cast<std::uint32_t>(slot.index));
   report_images(unlocked.value(), report);
   CKPTSEAL_TRY(serve_images(unlocked.value(), workers, connection.get(), channel));

@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "base/fd.h"
+#include "sealing/limits.h"
 #include "sealing/report.h"
 #include "sealing/sandbox.h"
 
@@ -109,8 +110,7 @@ Result<HelperReport> rewrap(const RewrapJob& job, HelperChannel& channel) {
         "others");
   }
   CKPTSEAL_ASSIGN(std::vector<Slot> slots, without_removed(header.slots, job.removals));
-  CKPTSEAL_ASSIGN(const auto identities, read.identities());
-  CKPTSEAL_ASSIGN(const UnlockedSlot unlocked, unlock_slot(header, identities, read.only_slot));
+  CKPTSEAL_ASSIGN(const UnlockedSlot unlocked, find_key(file, read));
   CKPTSEAL_TRY(channel.tpm_done());
   std::vector<Slot> added;
   if (job.recipients) {

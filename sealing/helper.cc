@@ -139,6 +139,17 @@ Status HelperChannel::confirm_input() {
   return answer.ok() ? Status() : Status(answer.error());
 }
 
+Status HelperChannel::count_use(const UseRequest& use) {
+  proto::FromHelper message;
+  proto::UseRequest& request = *message.mutable_count_use();
+  request.set_checkpoint_id(use.id.data(), use.id.size());
+  request.set_restores(use.restores);
+  request.set_created(use.created);
+  CKPTSEAL_ASSIGN(const proto::ToHelper answer, ask(message));
+  if (answer.confirmed()) return {};
+  return Error{Code::failed, "The use was not counted.", 0};
+}
+
 Status HelperChannel::start_peer() {
   proto::FromHelper message;
   message.set_start_peer(true);
@@ -242,6 +253,21 @@ Status answer_with(int socket, const std::function<Status()>& event) {
   return tell(socket, answer);
 }
 
+Status answer_use_request(int socket, const proto::UseRequest& request,
+                          const HelperEvents& events) {
+  UseRequest use;
+  if (request.checkpoint_id().size() != use.id.size() || request.restores() == 0) {
+    return no_message();
+  }
+  std::copy(request.checkpoint_id().begin(), request.checkpoint_id().end(), use.id.begin());
+  use.restores = request.restores();
+  use.created = request.created();
+  return answer_with(socket, [&]() -> Status {
+    if (events.count_use) return events.count_use(use);
+    return Error{Code::usage, "it may be restored a limited number of times, and nobody counts", 0};
+  });
+}
+
 // The parent's side of the talk with one helper.
 class HelperTalk {
  public:
@@ -325,6 +351,8 @@ Status HelperTalk::take(const proto::FromHelper& message) {
       return {};
     case proto::FromHelper::kAuthentic:
       return take_authentic(message.authentic());
+    case proto::FromHelper::kCountUse:
+      return answer_use_request(socket_, message.count_use(), events_);
     case proto::FromHelper::kInputEnded:
       return answer_with(socket_, events_.input_ended);
     case proto::FromHelper::kStartPeer:

@@ -19,6 +19,13 @@ namespace ckptseal {
 
 using HelperReport = proto::HelperReport;
 
+// A use of a checkpoint that may have `restores` of them, not 0.
+struct UseRequest {
+  CheckpointId id{};
+  std::uint32_t restores = 0;
+  std::uint64_t created = 0;
+};
+
 // The helper's end.
 class HelperChannel {
  public:
@@ -31,6 +38,8 @@ class HelperChannel {
   // Only behind a signature of a trusted host that was verified.
   Status authentic(const CheckpointId& id, const Digest& origin);
   Result<EcdsaSignature> sign(const Digest& digest);
+  // Returns success once the use is written down, for good; else no content may be given out.
+  Status count_use(const UseRequest& use);
   // Asks whether whoever made the input ended well, for the end of a pipe does not say.
   Status confirm_input();
   // Returns once whoever connects to the helper was started: everything is ready for it.
@@ -60,6 +69,7 @@ struct HelperEvents {
   std::function<void()> tpm_done;
   std::function<void(const proto::Authentic&)> authentic;  // of the right lengths
   std::function<Result<EcdsaSignature>(const Digest&)> sign;
+  std::function<Status(const UseRequest&)> count_use;  // left out: what is limited is refused
   std::function<Status()> input_ended;
   std::function<Status()> start_peer;
   std::function<Status()> stop_reader;

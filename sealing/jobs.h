@@ -32,6 +32,9 @@ struct ReadJob {
   bool allow_unsigned = false;
   IdentityFactory identities;  // empty: without a key
   std::optional<std::size_t> only_slot;
+  // Asked in the helper, before a slot is tried, for a checkpoint with an end, which is not 0: an
+  // error refuses it. Left out: refused.
+  std::function<Status(std::uint64_t not_after)> check_time;
   std::vector<int> descriptors;  // what the factory needs
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "sealing/jobs.h"
+#include "sealing/limits.h"
 #include "sealing/report.h"
 #include "sealing/sandbox.h"
 
@@ -20,11 +21,6 @@ std::vector<int> descriptors_of(const ReadJob& job) {
 Status send_warnings(const SealedFile& file, HelperChannel& channel) {
   for (const std::string& clause : file.warnings()) CKPTSEAL_TRY(channel.warn(clause));
   return {};
-}
-
-Result<UnlockedSlot> find_key(const SealedFile& file, const ReadJob& job) {
-  CKPTSEAL_ASSIGN(const auto identities, job.identities());
-  return unlock_slot(file.header(), identities, job.only_slot);
 }
 
 // Steps 4 to 6, the last part of them in the sandbox. `file` must outlive what comes out.
@@ -108,6 +104,7 @@ Result<HelperReport> open(const ReadJob& job, Content expected, int output_fd,
   report.set_signature_verified(origin == SignatureState::good);
   Workers workers(Workers::usual_count());
   CKPTSEAL_ASSIGN(const UnlockedFile unlocked, unlock(file, job, report, channel));
+  CKPTSEAL_TRY(count_use(file, channel));
   CKPTSEAL_TRY(read_all(unlocked, workers, channel,
                         [&](ByteView chunk) { return write_full(output_fd, chunk); }));
   report.set_chunks_verified(true);

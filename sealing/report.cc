@@ -115,6 +115,8 @@ HelperReport report_file(const SealedFile& file) {
   report.set_header_size(static_cast<std::uint32_t>(immutable.header_size()));
   report.set_generation(file.header().generation);
   report.set_created(immutable.created);
+  report.set_restores(immutable.limits.restores);
+  report.set_not_after(immutable.limits.not_after);
   if (immutable.is_signed()) report.set_origin(text(immutable.origin));
   report.set_origin_name(file.origin_name());
   report.set_warnings(static_cast<std::uint32_t>(file.warnings().size()));

@@ -46,7 +46,7 @@ Status increment(const EsysContext& context, const CounterKind& kind, const Esys
 
 Error gone(const CounterKind& kind) {
   return {
-      Code::failed,
+      Code::unavailable,
       fmt::format("The {} of this host is gone from its TPM: run ckpt-seal provision.", kind.name),
       0};
 }

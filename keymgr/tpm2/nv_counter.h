@@ -28,7 +28,7 @@ Result<CounterPlace> find_counter(const EsysContext& context, const CounterKind&
 // Defines it, with what it takes to become readable.
 Status define_counter(const EsysContext& context, const CounterKind& kind, TPM2_HANDLE index);
 // Each with `session`, one of start_session() that serves this one time, or with a password that is
-// empty. Code::failed when none of ours stands there.
+// empty. Code::unavailable when none of ours stands there.
 // Its value; makes a counter readable that was defined and never counted.
 Result<std::uint64_t> read_counter(const EsysContext& context, const CounterKind& kind,
                                    TPM2_HANDLE index, EsysHandle* session = nullptr);

@@ -52,7 +52,7 @@ Result<TpmIdentity> provision_tpm(TpmConnection& connection,
                                   const ProvisionProgress& progress = nullptr);
 
 // Counts the epoch counter up, and gives its new value: what was sealed for this host with an
-// earlier epoch in its policy never opens again. Code::failed when it is not one of ours.
+// earlier epoch in its policy never opens again. Code::unavailable when it is not one of ours.
 Result<std::uint64_t> count_epoch(TpmConnection& connection, std::uint32_t index);
 
 struct ProvisionStep {

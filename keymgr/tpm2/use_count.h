@@ -10,8 +10,8 @@
 
 namespace ckptseal {
 
-// Each in a session that is salted to the pinned storage parent. Code::failed when none of ours
-// stands at `index`.
+// Each in a session that is salted to the pinned storage parent. Code::unavailable when none of
+// ours stands at `index`.
 Result<std::uint64_t> read_use_count(TpmConnection& connection, const TpmKeys& keys,
                                      std::uint32_t index);
 Status count_use(TpmConnection& connection, const TpmKeys& keys, std::uint32_t index);
