@@ -12,10 +12,12 @@
 namespace ckptseal {
 namespace {
 
-// What its holder needs, and whether that says anything of the state of the machine which opens it.
-void needs(Json& json, std::string what, bool measured) {
+// What its holder needs, whether that says anything of the state of the machine which opens it, and
+// whether somebody has to say yes each time.
+void needs(Json& json, std::string what, bool measured, bool asks_online) {
   json["needs"] = std::move(what);
   json["measured_state"] = measured;
+  json["online_approval"] = asks_online;
 }
 
 // Whether there is no way through it that says nothing of PCRs.
@@ -28,6 +30,19 @@ bool is_measured(const Policy& policy) {
   });
 }
 
+// No term asks anybody yet.
+bool is_online(const PolicyTerm&) { return false; }
+
+// Whether there is no way through it without an online approval.
+bool asks_online(const Policy& policy) {
+  return std::any_of(policy.terms.begin(), policy.terms.end(), [](const PolicyTerm& term) {
+    if (const auto* any = std::get_if<AnyTerm>(&term)) {
+      return std::all_of(any->branches.begin(), any->branches.end(), asks_online);
+    }
+    return is_online(term);
+  });
+}
+
 void describe_tpm2(const proto::SlotReport& slot, Json& json) {
   json["kind"] = "tpm2";
   json["recipient"] = hex_of(slot.recipient());
@@ -36,7 +51,7 @@ void describe_tpm2(const proto::SlotReport& slot, Json& json) {
   if (!policy.ok()) return;  // was good where the slot was parsed
   json["policy"] = Json::parse(policy_document(policy.value()))["all_of"];
   needs(json, fmt::format("its TPM with {}", policy_words(policy.value())),
-        is_measured(policy.value()));
+        is_measured(policy.value()), asks_online(policy.value()));
 }
 
 void describe_passphrase(const proto::SlotReport& slot, Json& json) {
@@ -47,7 +62,7 @@ void describe_passphrase(const proto::SlotReport& slot, Json& json) {
   needs(json,
         fmt::format("the passphrase, and {} of memory",
                     human_size(std::uint64_t{slot.memory_kib()} * 1024)),
-        false);
+        false, false);
 }
 
 // Both numbers were checked where the slot was parsed.
@@ -62,33 +77,37 @@ void describe_public_key(const proto::SlotReport& slot, Json& json) {
   json["certificate"] = slot.certificate().empty() ? Json() : Json(hex_of(slot.certificate()));
   json["label"] = slot.label();
   needs(json, source == "token" ? "the token with its private key, and the PIN" : "its private key",
-        false);
+        false, false);
 }
 
 void describe_recovery(const proto::SlotReport& slot, Json& json) {
   const std::string id = hex_of(slot.recovery_id());
   json["kind"] = "recovery";
   json["recovery_id"] = id;
-  needs(json, fmt::format("the paper with recovery id {}", id), false);
+  needs(json, fmt::format("the paper with recovery id {}", id), false, false);
 }
 
 void describe(const proto::SlotReport& slot, Json& json);
 
-// It says something of the machine's state when it cannot be opened without a share that does.
+// It says something of the machine's state when it cannot be opened without a share that does, and
+// asks somebody likewise.
 void describe_threshold(const proto::SlotReport& slot, Json& json) {
   json["kind"] = "threshold";
   json["threshold"] = slot.needed();
   Json shares = Json::array();
   std::uint32_t unmeasured = 0;
+  std::uint32_t unasked = 0;
   for (int i = 0; i < slot.shares_size(); ++i) {
     Json share = {{"number", i + 1}};
     describe(slot.shares(i), share);
     if (!share.value("measured_state", false)) ++unmeasured;
+    if (!share.value("online_approval", false)) ++unasked;
     shares.push_back(std::move(share));
   }
   const std::size_t count = shares.size();
   json["shares"] = std::move(shares);
-  needs(json, fmt::format("{} of {} together", slot.needed(), count), unmeasured < slot.needed());
+  needs(json, fmt::format("{} of {} together", slot.needed(), count), unmeasured < slot.needed(),
+        unasked < slot.needed());
 }
 
 void describe(const proto::SlotReport& slot, Json& json) {
@@ -146,6 +165,34 @@ Json describe_slot(const proto::SlotReport& slot, int index) {
   json["adder"] = slot.adder().empty() ? Json("origin") : Json(hex_of(slot.adder()));
   describe(slot, json);
   return json;
+}
+
+Json describe_limits(const HelperReport& report, const Json& slots) {
+  if (report.restores() == 0 && report.not_after() == 0) return {};
+  const bool online = std::all_of(slots.begin(), slots.end(), [](const Json& slot) {
+    return slot.value("online_approval", false);
+  });
+  return {{"restores", report.restores() == 0 ? Json() : Json(report.restores())},
+          {"not_after", report.not_after() == 0 ? Json() : Json(utc_time(report.not_after()))},
+          {"bind", online ? "online_approval" : "honest_host"}};
+}
+
+std::string limits_line(const Json& limits) {
+  if (limits.is_null()) return "";
+  const bool online = limits["bind"] == "online_approval";
+  std::string line;
+  if (!limits["restores"].is_null()) {
+    const auto restores = limits["restores"].get<std::uint32_t>();
+    line += fmt::format("{} restore{} on {}", restores, restores == 1 ? "" : "s",
+                        online ? "all hosts together" : "each host");
+  }
+  if (!limits["not_after"].is_null()) {
+    line += fmt::format("{}not after {}", line.empty() ? "" : ", ",
+                        limits["not_after"].get<std::string>());
+  }
+  return fmt::format("Limits:      {}; {}\n", line,
+                     online ? "they bind root, too, by online approval"
+                            : "they bind an honest host, and no root of it");
 }
 
 std::string slot_lines(const Json& slot) {

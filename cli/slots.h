@@ -17,4 +17,10 @@ Json describe_slot(const proto::SlotReport& slot, int index);
 // The same in a line, of a threshold in a line more for each share.
 std::string slot_lines(const Json& slot);
 
+// How often and how long its content is given out, and whom that binds: docs/policies.md, "Limits".
+// `slots` are all of describe_slot(); null when nothing is limited.
+Json describe_limits(const HelperReport& report, const Json& slots);
+// The same in a line; empty when nothing is limited.
+std::string limits_line(const Json& limits);
+
 }  // namespace ckptseal

@@ -30,17 +30,20 @@ Outcome describe(const HelperReport& report) {
   Outcome outcome;
   outcome.json = describe_file(report);
   outcome.json["generation"] = report.generation();
-  outcome.text = fmt::format(
-      "Checkpoint:  {}\nContent:     {}\nCipher:      {}{}\nSize:        {}\nCreated:     {}\n"
-      "Origin:      {}\nSlots:\n",
-      hex_of(report.checkpoint_id()), report.content(), report.suite(),
-      report.exclusive() ? ", exclusive" : "", human_size(report.file_size()),
-      utc_time(report.created()), origin_line(report));
   Json& slots = outcome.json["slots"] = Json::array();
+  std::string lines;
   for (int i = 0; i < report.slots_size(); ++i) {
     slots.push_back(describe_slot(report.slots(i), i));
-    outcome.text += slot_lines(slots.back());
+    lines += slot_lines(slots.back());
   }
+  const Json limits = describe_limits(report, slots);
+  outcome.json["limits"] = limits;
+  outcome.text = fmt::format(
+      "Checkpoint:  {}\nContent:     {}\nCipher:      {}{}\nSize:        {}\nCreated:     {}\n"
+      "Origin:      {}\n{}Slots:\n{}",
+      hex_of(report.checkpoint_id()), report.content(), report.suite(),
+      report.exclusive() ? ", exclusive" : "", human_size(report.file_size()),
+      utc_time(report.created()), origin_line(report), limits_line(limits), lines);
   if (!report.has_opened_slot()) return outcome;
   outcome.json["opened_slot"] = report.opened_slot();
   outcome.json["image_count"] = report.image_count();
