@@ -84,11 +84,4 @@ std::string human_size(std::uint64_t bytes) {
   return unit == 0 ? fmt::format("{} bytes", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
 }
 
-std::string utc_time(std::uint64_t seconds) {
-  const auto time = static_cast<std::time_t>(seconds);
-  std::tm parts = {};
-  if (gmtime_r(&time, &parts) == nullptr) return fmt::format("{} s", seconds);
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", parts);
-}
-
 }  // namespace ckptseal

@@ -48,7 +48,5 @@ class Console {
 
 // "1.5 GiB"
 std::string human_size(std::uint64_t bytes);
-// "2026-05-01T12:00:00Z"
-std::string utc_time(std::uint64_t seconds);
 
 }  // namespace ckptseal

@@ -2,6 +2,7 @@
 //
 // Makes a line, and appends it so that neither another command nor a full disk can break one.
 #include "cli/journal.h"
+#include "base/utc_time.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>

@@ -2,6 +2,7 @@
 //
 // Options, input, trust and identities of the verbs that read a sealed file.
 #include "cli/reading.h"
+#include "base/utc_time.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>

@@ -4,6 +4,7 @@
 #include "cli/recipients.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
@@ -163,13 +164,25 @@ Status check_authorities(const Policy& policy, const std::string& what) {
 
 }  // namespace
 
-Result<Policy> read_policy_file(const std::string& path) {
+Result<PolicyDocument> read_policy_file(const std::string& path) {
   constexpr std::size_t largest = 65536;
   CKPTSEAL_ASSIGN(const Bytes text, read_file(path, largest, fmt::format("the policy {}", path)));
   const std::string what = fmt::format("The policy {}", path);
-  CKPTSEAL_ASSIGN(Policy policy, parse_policy_document(as_text(text), what));
-  CKPTSEAL_TRY(check_authorities(policy, what));
-  return policy;
+  CKPTSEAL_ASSIGN(PolicyDocument document, parse_policy_document(as_text(text), what));
+  CKPTSEAL_TRY(check_authorities(document.policy, what));
+  return document;
+}
+
+Result<Policy> read_unlimited_policy_file(const std::string& path) {
+  CKPTSEAL_ASSIGN(PolicyDocument document, read_policy_file(path));
+  if (document.limits == UseLimits{}) return std::move(document.policy);
+  return Error{
+      Code::usage,
+      fmt::format("The policy {} has a limit ({}), and limits are set when a checkpoint is "
+                  "sealed: take it out of the file, and give --restores or --not-after "
+                  "to seal or dump.",
+                  path, fmt::join(limit_words(document.limits), ", ")),
+      0};
 }
 
 Result<Recipients> Recipients::find(const HostAccess& host, const std::vector<std::string>& names,
@@ -193,7 +206,9 @@ Result<Recipients> Recipients::find(const HostAccess& host, const std::vector<st
 Status Recipients::choose_policies(const std::string& policy_file) {
   std::optional<Policy> named;
   if (!policy_file.empty()) {
-    CKPTSEAL_ASSIGN(named, read_policy_file(policy_file));
+    CKPTSEAL_ASSIGN(PolicyDocument document, read_policy_file(policy_file));
+    named = std::move(document.policy);
+    limits_ = document.limits;
   }
   bool used = false;
   for (Host& host : hosts_) {

@@ -12,6 +12,7 @@
 #include "cli/passphrase_source.h"
 #include "keymgr/pkcs11/token_uri.h"
 #include "keymgr/public_key/certificate_chain.h"
+#include "policies/policy_document.h"
 #include "sealing/header_change.h"
 
 namespace ckptseal {
@@ -23,7 +24,9 @@ struct IssuerOptions {
 };
 
 // The policy document of that file. Code::usage when it is none.
-Result<Policy> read_policy_file(const std::string& path);
+Result<PolicyDocument> read_policy_file(const std::string& path);
+// The same where a limit has no place: Code::usage if it has one.
+Result<Policy> read_unlimited_policy_file(const std::string& path);
 
 class Recipients {
  public:
@@ -43,6 +46,8 @@ class Recipients {
   // Something opens the file when no host can any more.
   bool open_without_hosts() const { return count_others() >= threshold_; }
   bool have_recovery() const { return recovery_; }
+  // What the policy file says beside the policy.
+  const UseLimits& limits() const { return limits_; }
   // Of the slot of a host with a TPM.
   bool have_pin() const;
   // Of what protects less than one may think. `recovery` says that something else opens the file
@@ -81,6 +86,7 @@ class Recipients {
   std::vector<Key> keys_;
   std::vector<TokenUri> tokens_;
   std::size_t threshold_ = 1;
+  UseLimits limits_;
   std::optional<ChainInputs> chain_;  // what each certificate is held against
   bool recovery_ = false;
   bool passphrase_ = false;

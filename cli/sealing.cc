@@ -9,6 +9,7 @@
 
 #include <filesystem>
 
+#include "base/utc_time.h"
 #include "cli/reading.h"
 
 namespace ckptseal {
@@ -21,6 +22,7 @@ void add_sealing_options(const Verb& verb, SealingOptions& options) {
   add_threshold_option(verb, options.threshold);
   add_issuer_options(verb, options.issuers);
   add_policy_option(verb, options.policy);
+  add_limit_options(verb, options.limits);
   verb.option("--cipher", options.cipher, "aes-256-gcm or chacha20-poly1305")
       .one_of({"aes-256-gcm", "chacha20-poly1305"})
       .shows_default();
@@ -88,6 +90,15 @@ Result<std::unique_ptr<Sealing>> Sealing::prepare(const Globals& globals,
       options.to.empty() ? std::vector<std::string>{"self"} : options.to;
   CKPTSEAL_ASSIGN(Recipients recipients,
                   Recipients::find(host, to, options.threshold, options.issuers, options.policy));
+  const std::uint64_t now = now_seconds();
+  CKPTSEAL_ASSIGN(const UseLimits of_options, limits_of(options.limits, now));
+  CKPTSEAL_ASSIGN(const UseLimits limits, joined_limits(of_options, recipients.limits()));
+  if (limits.not_after != 0 && limits.not_after <= now) {
+    return Error{Code::usage,
+                 fmt::format("The policy {} ended at {}: write one that has not.", options.policy,
+                             utc_time(limits.not_after)),
+                 0};
+  }
   if (options.exclusive && options.threshold > 1) {
     return Error{Code::usage,
                  "--exclusive is for one recipient and --threshold for several; leave one of them "
@@ -105,7 +116,8 @@ Result<std::unique_ptr<Sealing>> Sealing::prepare(const Globals& globals,
   }
   recipients.warn(console, recipients.open_without_hosts());
   // NOLINTNEXTLINE: the constructor is private
-  return std::unique_ptr<Sealing>(new Sealing(options, std::move(host), std::move(recipients)));
+  return std::unique_ptr<Sealing>(
+      new Sealing(options, std::move(host), std::move(recipients), now, limits));
 }
 
 Status Sealing::open() {
@@ -139,7 +151,8 @@ SealOptions Sealing::seal_options(Content content) const {
                   : (aes ? Suite::aes_256_gcm : Suite::chacha20_poly1305);
   out.content = content;
   if (!options_.unsigned_file) out.origin = host_.record().fingerprint();
-  out.created = now_seconds();
+  out.created = created_;
+  out.limits = limits_;
   return out;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/output_file.h"
 #include "cli/host_access.h"
+#include "cli/limit_options.h"
 #include "cli/recipients.h"
 #include "sealing/jobs.h"
 
@@ -24,6 +25,7 @@ struct SealingOptions {
   unsigned threshold = 1;  // so many of them are needed together
   IssuerOptions issuers;
   std::string policy;  // a file; empty: as the recipients' records say
+  LimitOptions limits;
   std::string cipher = "aes-256-gcm";
   int passphrase_fd = -1;
   int recovery_fd = STDOUT_FILENO;
@@ -71,12 +73,19 @@ class Sealing {
   Outcome describe(const HelperReport& report) const;
 
  private:
-  Sealing(SealingOptions options, HostAccess host, Recipients recipients)
-      : options_(std::move(options)), host_(std::move(host)), recipients_(std::move(recipients)) {}
+  Sealing(SealingOptions options, HostAccess host, Recipients recipients, std::uint64_t created,
+          const UseLimits& limits)
+      : options_(std::move(options)),
+        host_(std::move(host)),
+        recipients_(std::move(recipients)),
+        created_(created),
+        limits_(limits) {}
 
   SealingOptions options_;
   HostAccess host_;
   Recipients recipients_;
+  std::uint64_t created_;
+  UseLimits limits_;
   std::optional<OutputFile> file_;  // none: standard output
   UniqueFd spool_;
 };

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/utc_time.h"
 #include "cli/reading.h"
 #include "policies/policy_document.h"
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/step.h"
+#include "base/utc_time.h"
 #include "cli/console.h"
 #include "keymgr/tpm2/use_count.h"
 #include "provisioning/use_setup.h"

@@ -8,6 +8,7 @@
 
 #include "base/output_file.h"
 #include "base/pem.h"
+#include "base/utc_time.h"
 #include "cli/host_access.h"
 #include "cli/passphrase_source.h"
 #include "cli/verb_policy.h"

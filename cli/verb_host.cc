@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/output_file.h"
+#include "base/utc_time.h"
 #include "cli/host_access.h"
 #include "policies/policy_document.h"
 #include "provisioning/provision.h"

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/output_file.h"
+#include "base/utc_time.h"
 #include "cli/reading.h"
 #include "cli/slots.h"
 #include "sealing/sealed_file.h"

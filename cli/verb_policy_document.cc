@@ -3,11 +3,13 @@
 // `ckpt-seal policy create, show`: what must hold for a slot to open, as a document and in words.
 // docs/policies.md.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <memory>
 
 #include "base/output_file.h"
 #include "cli/host_access.h"
+#include "cli/limit_options.h"
 #include "cli/recipients.h"
 #include "cli/verb_policy.h"
 #include "policies/policy_digest.h"
@@ -23,6 +25,7 @@ struct CreateOptions {
   bool with_pin = false;
   bool with_epoch = false;
   bool migration = false;
+  LimitOptions limits;
   bool empty = false;
   std::vector<std::string> any_of;
   std::string output = "-";
@@ -74,7 +77,7 @@ Result<Policy> policy_of(const CreateOptions& options) {
   if (!options.any_of.empty()) {
     AnyTerm any;
     for (const std::string& path : options.any_of) {
-      CKPTSEAL_ASSIGN(Policy branch, read_policy_file(path));
+      CKPTSEAL_ASSIGN(Policy branch, read_unlimited_policy_file(path));
       any.branches.push_back(std::move(branch));
     }
     out.terms.emplace_back(std::move(any));
@@ -97,18 +100,26 @@ Result<Policy> policy_of(const CreateOptions& options) {
   return out;
 }
 
+std::string words_of(const PolicyDocument& document) {
+  std::vector<std::string> out = limit_words(document.limits);
+  out.insert(out.begin(), policy_words(document.policy));
+  return fmt::format("{}", fmt::join(out, ", "));
+}
+
 // Reading it again puts the terms in the order in which a TPM can be asked, and checks the rules.
 Result<Outcome> create(const CreateOptions& options, Console& console) {
   CKPTSEAL_ASSIGN(const Policy wanted, policy_of(options));
-  CKPTSEAL_ASSIGN(const Policy policy,
-                  parse_policy_document(policy_document(wanted), "The policy"));
+  CKPTSEAL_ASSIGN(const UseLimits limits, limits_of(options.limits, now_seconds()));
+  CKPTSEAL_ASSIGN(const PolicyDocument read,
+                  parse_policy_document(policy_document(wanted, limits), "The policy"));
+  const Policy& policy = read.policy;
   if (policy.terms.empty()) {
     console.warn("the policy demands nothing: every root process of the host meets it.");
   }
-  const std::string document = policy_document(policy);
+  const std::string document = policy_document(policy, limits);
   Outcome outcome;
   outcome.json = {{"policy", Json::parse(document)["all_of"]},
-                  {"words", policy_words(policy)},
+                  {"words", words_of(read)},
                   {"output", options.output}};
   if (options.output == "-") {
     outcome.text = document;
@@ -116,7 +127,7 @@ Result<Outcome> create(const CreateOptions& options, Console& console) {
   }
   const auto replace = options.force ? OutputFile::Replace::allowed : OutputFile::Replace::never;
   CKPTSEAL_TRY(write_file(options.output, as_bytes(document), 0644, replace));
-  outcome.text = fmt::format("Wrote {}; it demands {}.\n", options.output, policy_words(policy));
+  outcome.text = fmt::format("Wrote {}; it demands {}.\n", options.output, words_of(read));
   return outcome;
 }
 
@@ -126,7 +137,8 @@ struct ShowOptions {
 };
 
 Result<Outcome> show(const Globals& globals, const ShowOptions& options) {
-  CKPTSEAL_ASSIGN(Policy policy, read_policy_file(options.file));
+  CKPTSEAL_ASSIGN(PolicyDocument document, read_policy_file(options.file));
+  Policy& policy = document.policy;
   Outcome outcome;
   if (!options.host.empty()) {
     CKPTSEAL_ASSIGN(const HostAccess host, HostAccess::open(globals));
@@ -143,14 +155,17 @@ Result<Outcome> show(const Globals& globals, const ShowOptions& options) {
     outcome.json["host"] = record.record().name;
   }
   const bool complete = policy.check().ok();
-  outcome.json["policy"] = Json::parse(policy_document(policy))["all_of"];
-  outcome.json["words"] = policy_words(policy);
+  outcome.json["policy"] = Json::parse(policy_document(policy, document.limits))["all_of"];
+  outcome.json["words"] = words_of(document);
   outcome.json["digest"] = complete ? Json(to_hex(policy_digest(policy))) : Json();
   outcome.text = "What is sealed under it opens where all of this holds:\n";
   for (const PolicyTerm& term : policy.terms) {
     outcome.text += fmt::format("- {}\n", policy_words({{term}}));
   }
-  if (policy.terms.empty()) outcome.text = "It demands nothing.\n";
+  if (policy.terms.empty()) outcome.text = "It demands nothing of the hosts' TPMs.\n";
+  const std::vector<std::string> limits = limit_words(document.limits);
+  if (!limits.empty()) outcome.text += "The checkpoint is limited:\n";
+  for (const std::string& limit : limits) outcome.text += fmt::format("- {}\n", limit);
   outcome.text += complete ? fmt::format("Policy digest: {}\n", to_hex(policy_digest(policy)))
                            : "Values are filled in from the host record; see --for.\n";
   return outcome;
@@ -174,7 +189,8 @@ void add_create(const Verb& policy) {
   verb.option("--any-of", options->any_of,
               "One of these policies holds, beside what else is asked for; give it twice or more")
       .value_name("FILE");
-  verb.flag("--empty", options->empty, "Demand nothing");
+  add_limit_options(verb, options->limits);
+  verb.flag("--empty", options->empty, "Demand nothing of the TPMs");
   verb.option("-o,--output", options->output, "Policy file, - for standard output")
       .value_name("FILE")
       .shows_default();

@@ -68,7 +68,7 @@ Result<ProvisionRequest> request_of(const Globals& globals, const ProvisionOptio
   if (options.policy == "none") {
     request.policy.emplace();
   } else if (!options.policy.empty()) {
-    CKPTSEAL_ASSIGN(request.policy, read_policy_file(options.policy));
+    CKPTSEAL_ASSIGN(request.policy, read_unlimited_policy_file(options.policy));
   }
   request.now = now_seconds();
   if (options.expires_days > 0) {

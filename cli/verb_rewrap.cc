@@ -95,6 +95,13 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
   if (!options.add.empty()) CKPTSEAL_TRY(host.require_provisioned());
   CKPTSEAL_ASSIGN(Recipients added, Recipients::find(host, options.add, options.threshold,
                                                      options.issuers, options.policy));
+  if (added.limits() != UseLimits{}) {
+    return Error{Code::usage,
+                 fmt::format("The policy {} has a limit, and those of a sealed file never change: "
+                             "take it out of the file.",
+                             options.policy),
+                 0};
+  }
   entry.recipients = added.records();
   added.warn(console, true);
   if (added.have_recovery()) CKPTSEAL_TRY(check_recovery_fd(globals.json, options.recovery_fd));

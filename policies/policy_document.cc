@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/utc_time.h"
 #include "policies/policy_digest.h"
 
 namespace ckptseal {
@@ -27,7 +28,7 @@ class Reader {
  public:
   explicit Reader(const std::string& what) : what_(what) {}
 
-  Result<Policy> document(std::string_view text) {
+  Result<PolicyDocument> document(std::string_view text) {
     if (text.size() > largest_document) return refused("it is longer than 65536 bytes");
     const Json json = parse(text);
     if (twice_) return refused(fmt::format("it has \"{}\" twice in one place", *twice_));
@@ -37,8 +38,15 @@ class Reader {
       return refused("its schema_version is not 1");
     }
     if (!json.contains("all_of")) return refused("it has no \"all_of\"");
-    CKPTSEAL_ASSIGN(Policy out, list(json["all_of"], 0));
-    if (Status checked = check_open(out); !checked.ok()) {
+    if (!json["all_of"].is_array()) return refused("\"all_of\" is no list");
+    PolicyDocument out;
+    Json terms = Json::array();
+    for (const Json& term : json["all_of"]) {
+      CKPTSEAL_ASSIGN(const bool taken, take_limit(term, out.limits));
+      if (!taken) terms.push_back(term);
+    }
+    CKPTSEAL_ASSIGN(out.policy, list(terms, 0));
+    if (Status checked = check_open(out.policy); !checked.ok()) {
       Error error = std::move(checked).error();
       error.message = fmt::format("{}: {}", what_, error.message);
       return error;
@@ -79,6 +87,31 @@ class Reader {
     return {};
   }
 
+  // False for what is a term of the policy.
+  Result<bool> take_limit(const Json& json, UseLimits& limits) const {
+    if (!json.is_object() || json.size() != 1) return false;
+    const std::string name = json.begin().key();
+    const Json& value = json.begin().value();
+    if (name == "restores") {
+      if (limits.restores != 0) return refused("it has \"restores\" twice");
+      if (!value.is_number_unsigned() || value.get<std::uint64_t>() == 0 ||
+          value.get<std::uint64_t>() > UINT32_MAX) {
+        return refused("\"restores\" is no number from 1 to 4294967295");
+      }
+      limits.restores = value.get<std::uint32_t>();
+      return true;
+    }
+    if (name != "not_after") return false;
+    if (limits.not_after != 0) return refused("it has \"not_after\" twice");
+    const std::optional<std::uint64_t> time =
+        value.is_string() ? parse_utc_time(value.get<std::string>()) : std::nullopt;
+    if (!time || *time == 0) {
+      return refused("\"not_after\" is no time like \"2027-01-31T12:00:00Z\"");
+    }
+    limits.not_after = *time;
+    return true;
+  }
+
   Result<Policy> list(const Json& json, unsigned depth) {
     if (!json.is_array()) return refused("\"all_of\" is no list");
     Policy out;
@@ -114,6 +147,9 @@ class Reader {
       return PolicyTerm(PinTerm{});
     }
     if (name == "any_of") return any(value, depth);
+    if (name == "restores" || name == "not_after") {
+      return refused(fmt::format("\"{}\" is for the whole checkpoint, not for a branch", name));
+    }
     return refused(fmt::format("\"{}\" is no term", name));
   }
 
@@ -289,12 +325,15 @@ struct Words {
 
 }  // namespace
 
-Result<Policy> parse_policy_document(std::string_view text, const std::string& what) {
+Result<PolicyDocument> parse_policy_document(std::string_view text, const std::string& what) {
   return Reader(what).document(text);
 }
 
-std::string policy_document(const Policy& policy) {
-  const Json json = {{"schema_version", schema_version}, {"all_of", list_of(policy)}};
+std::string policy_document(const Policy& policy, const UseLimits& limits) {
+  Json terms = list_of(policy);
+  if (limits.restores != 0) terms.push_back({{"restores", limits.restores}});
+  if (limits.not_after != 0) terms.push_back({{"not_after", utc_time(limits.not_after)}});
+  const Json json = {{"schema_version", schema_version}, {"all_of", std::move(terms)}};
   return json.dump(2) + "\n";
 }
 
@@ -356,6 +395,16 @@ std::string policy_words(const Policy& policy) {
   out.reserve(policy.terms.size());
   for (const PolicyTerm& term : policy.terms) out.push_back(std::visit(Words(), term));
   return fmt::format("{}", fmt::join(out, ", "));
+}
+
+std::vector<std::string> limit_words(const UseLimits& limits) {
+  std::vector<std::string> out;
+  if (limits.restores != 0) {
+    out.push_back(limits.restores == 1 ? "at most one restore"
+                                       : fmt::format("at most {} restores", limits.restores));
+  }
+  if (limits.not_after != 0) out.push_back("not after " + utc_time(limits.not_after));
+  return out;
 }
 
 }  // namespace ckptseal

@@ -7,7 +7,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "policies/checkpoint.h"
 #include "policies/policy.h"
 
 namespace ckptseal {
@@ -15,11 +17,17 @@ namespace ckptseal {
 // An open term is a PcrTerm without values, or an EpochTerm with the index 0. Policy::check()
 // refuses both, so nothing is sealed under a policy that is not complete.
 
+// What the hosts' TPMs demand, and what limits the checkpoint as a whole.
+struct PolicyDocument {
+  Policy policy;
+  UseLimits limits;
+};
+
 // `what` names the document in errors: "The policy p.json". Code::usage: no such document, a rule
 // of docs/policies.md is broken; says where.
-Result<Policy> parse_policy_document(std::string_view text, const std::string& what);
+Result<PolicyDocument> parse_policy_document(std::string_view text, const std::string& what);
 // The document of a policy, open or not; parse_policy_document() gives the same policy again.
-std::string policy_document(const Policy& policy);
+std::string policy_document(const Policy& policy, const UseLimits& limits = {});
 
 // What fills open terms.
 struct PolicyState {
@@ -35,5 +43,7 @@ Status check_open(const Policy& policy);
 
 // In a clause: "sha256:7,11, an epoch of at most 4, the PIN".
 std::string policy_words(const Policy& policy);
+// One for each limit: "at most 3 restores", "not after 2027-01-31T12:00:00Z".
+std::vector<std::string> limit_words(const UseLimits& limits);
 
 }  // namespace ckptseal

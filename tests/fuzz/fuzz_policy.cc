@@ -16,7 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Digest digest = policy_digest(policy.value());
   for (const PolicyPath& path : policy_paths(policy.value())) require(path_digest(path) == digest);
   // The document says the same, though it may have the terms in another order.
-  const Result<Policy> again = parse_policy_document(policy_document(policy.value()), "It");
+  const Result<PolicyDocument> again = parse_policy_document(policy_document(policy.value()), "It");
   require(again.ok());
   return 0;
 }

@@ -250,7 +250,7 @@ void add_policies(const Corpus& corpus) {
     corpus.add("policy", ByteView(bytes).first(bytes.size() - 1));
     corpus.add("policy", ByteWriter().bytes(bytes).u8(0).view());
     corpus.add("policy_document", as_bytes(document));
-    corpus.add("policy_document", as_bytes(policy_document(opened(policy))));
+    corpus.add("policy_document", as_bytes(policy_document(opened(policy), {3, 1801398896})));
     corpus.add("policy_document", as_bytes(document).first(document.size() - 3));
   }
   ApprovalStatement statement;

@@ -3,7 +3,10 @@
 // Policies as JSON and in words: docs/policies.md, "Document".
 #include "policies/policy_document.h"
 
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
+
+#include <tuple>
 
 #include "policies/policy_digest.h"
 
@@ -15,16 +18,16 @@ const std::string key = "04" + std::string(64, '1') + std::string(64, '2');
 std::string document(const std::string& terms) {
   return R"({"schema_version": 1, "all_of": [)" + terms + "]}";
 }
-Result<Policy> parse(const std::string& text) {
+Result<PolicyDocument> parse(const std::string& text) {
   return parse_policy_document(text, "The policy p");
 }
 Policy good(const std::string& terms) {
-  Result<Policy> out = parse(document(terms));
+  Result<PolicyDocument> out = parse(document(terms));
   EXPECT_TRUE(out.ok()) << terms << ": " << (out.ok() ? "" : out.error().message);
-  return out.ok() ? std::move(out).value() : Policy{};
+  return out.ok() ? std::move(out).value().policy : Policy{};
 }
 void expect_refused(const std::string& text, const char* why) {
-  const Result<Policy> out = parse(text);
+  const Result<PolicyDocument> out = parse(text);
   ASSERT_FALSE(out.ok()) << text;
   EXPECT_EQ(out.error().code, Code::usage);
   EXPECT_EQ(out.error().message.rfind("The policy p", 0), 0U);
@@ -51,11 +54,51 @@ TEST(PolicyDocument, IsWrittenAsItIsRead) {
            R"({"any_of": [{"pin": true}, {"all_of": [{"pcrs": "7"}, {"epoch": true}]}]})"}) {
     const Policy policy = good(terms);
     const std::string text = policy_document(policy);
-    const Result<Policy> again = parse(text);
+    const Result<PolicyDocument> again = parse(text);
     ASSERT_TRUE(again.ok()) << text;
-    EXPECT_EQ(policy_document(again.value()), text);
-    EXPECT_EQ(policy_words(again.value()), policy_words(policy));
+    EXPECT_EQ(policy_document(again.value().policy), text);
+    EXPECT_EQ(policy_words(again.value().policy), policy_words(policy));
   }
+}
+
+TEST(PolicyDocument, LimitsAreOfTheWholeCheckpoint) {
+  for (const auto& [terms, restores, not_after, words] :
+       std::vector<std::tuple<std::string, std::uint32_t, std::uint64_t, std::string>>{
+           {R"({"restores": 1})", 1, 0, "at most one restore"},
+           {R"({"pin": true}, {"restores": 4294967295})", 4294967295, 0,
+            "at most 4294967295 restores"},
+           {R"({"not_after": "2027-01-31T12:34:56Z"}, {"pin": true})", 0, 1801398896,
+            "not after 2027-01-31T12:34:56Z"},
+           {R"({"not_after": "2027-01-31T12:34:56Z"}, {"restores": 2})", 2, 1801398896,
+            "at most 2 restores, not after 2027-01-31T12:34:56Z"}}) {
+    const Result<PolicyDocument> read = parse(document(terms));
+    ASSERT_TRUE(read.ok()) << terms;
+    const UseLimits limits{restores, not_after};
+    EXPECT_EQ(read.value().limits, limits);
+    EXPECT_EQ(fmt::format("{}", fmt::join(limit_words(limits), ", ")), words);
+    const Result<PolicyDocument> again = parse(policy_document(read.value().policy, limits));
+    ASSERT_TRUE(again.ok());
+    EXPECT_EQ(again.value().limits, limits);
+    EXPECT_EQ(policy_document(again.value().policy), policy_document(read.value().policy));
+  }
+}
+
+TEST(PolicyDocument, LimitsThatAreNone) {
+  for (const char* value : {"0", "-1", "4294967296", "1.5", "\"1\"", "true", "null", "[]"}) {
+    expect_refused(document(R"({"restores": )" + std::string(value) + "}"), "restores");
+  }
+  for (const char* value : {"\"\"", "\"2027-01-31\"", "\"1970-01-01T00:00:00Z\"", "1801398896",
+                            "\"2027-02-30T00:00:00Z\"", "true", "null"}) {
+    expect_refused(document(R"({"not_after": )" + std::string(value) + "}"), "not_after");
+  }
+  expect_refused(document(R"({"restores": 1}, {"restores": 2})"), "twice");
+  expect_refused(document(R"({"not_after": "2027-01-31T12:34:56Z"}, )"
+                          R"({"not_after": "2027-01-31T12:34:56Z"})"),
+                 "twice");
+  expect_refused(document(R"({"any_of": [{"restores": 1}, {"pin": true}]})"), "whole checkpoint");
+  expect_refused(document(R"({"any_of": [{"all_of": [{"not_after": "2027-01-31T12:34:56Z"}]}, )"
+                          R"({"pin": true}]})"),
+                 "whole checkpoint");
 }
 
 TEST(PolicyDocument, ValuesStandInTheOrderOfTheirPcrs) {

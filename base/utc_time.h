@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Points in time as people write them: RFC 3339 in UTC, to the second.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace ckptseal {
+
+// "2026-05-01T12:00:00Z", of seconds since 1970.
+std::string utc_time(std::uint64_t seconds);
+// Of exactly that form, from 1970 to 9999; else nullopt.
+std::optional<std::uint64_t> parse_utc_time(std::string_view text);
+
+}  // namespace ckptseal
