@@ -3,7 +3,11 @@
 // From names to a TPM, tokens, key files, and what people know.
 #include "cli/identities.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 #include "keymgr/passphrase/passphrase.h"
 #include "keymgr/pkcs11/pin_file.h"
@@ -81,6 +85,10 @@ Status Identities::open(int passphrase_fd) {
       CKPTSEAL_ASSIGN(TpmSession session, host_->start_tpm());
       session_.emplace(std::move(session));
       CKPTSEAL_ASSIGN(release_, ReleaseInputs::find(host_->state(), folder_));
+      CKPTSEAL_ASSIGN(released_, make_pipe());
+      for (const int fd : {released_.read_end.get(), released_.write_end.get()}) {
+        if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0) return system_error("Cannot use a pipe", errno);
+      }
     }
   }
   const bool certain = passphrase_ || recovery_ || passphrase_fd >= 0;
@@ -98,6 +106,7 @@ std::vector<int> Identities::descriptors() const {
   if (release_) {
     const std::vector<int> more = release_->descriptors();
     out.insert(out.end(), more.begin(), more.end());
+    out.push_back(released_.write_end.get());
   }
   if (source_) out.push_back(source_->fd());
   return out;
@@ -109,6 +118,7 @@ IdentityFactory Identities::factory(std::uint32_t memory_limit_kib) const {
     if (host_key_ && session_) {
       ReleaseHelp help = release_->help([this] { return ask_tpm_pin(); });
       help.cap_pcr = cap_pcr_;
+      help.released = [this](const PcrState& state) { tell_released(state); };
       out.push_back(host_->tpm_identity(session_->tcti(), std::move(help)));
     }
     if (host_key_ && !session_) {
@@ -139,6 +149,34 @@ IdentityFactory Identities::factory(std::uint32_t memory_limit_kib) const {
     out.push_back(std::make_unique<ThresholdIdentity>(std::move(together)));
     return out;
   };
+}
+
+// In the helper. What does not fit into the pipe is left out.
+void Identities::tell_released(const PcrState& state) const {
+  ByteWriter out;
+  std::uint32_t mask = 0;
+  for (const auto& [pcr, value] : state.pcrs) mask |= 1U << pcr;
+  out.u32(mask);
+  for (const auto& [pcr, value] : state.pcrs) out.bytes(value);
+  (void)write_full(released_.write_end.get(), out.view());
+}
+
+// The helper has read a file that may be hostile: what it says is checked, and serves for words.
+std::optional<PcrState> Identities::released_in() const {
+  if (!released_.read_end.valid()) return std::nullopt;
+  Bytes content(65536);
+  const ssize_t size = read(released_.read_end.get(), content.data(), content.size());
+  if (size <= 0) return std::nullopt;
+  ByteReader in(ByteView(content).first(static_cast<std::size_t>(size)));
+  PcrState state;
+  while (!in.at_end()) {
+    const Result<PcrSelection> selection = PcrSelection::of_mask(in.u32());
+    if (!selection.ok()) return std::nullopt;
+    state.pcrs.clear();
+    for (const unsigned pcr : selection.value().indices()) state.pcrs[pcr] = in.array<32>();
+    if (!in.ok()) return std::nullopt;
+  }
+  return state;
 }
 
 // In the helper.

@@ -35,6 +35,9 @@ class Identities {
   std::vector<int> descriptors() const;  // what that needs
   // The helper needs the TPM no more.
   void stop_tpm() { session_.reset(); }
+  // Of the last key that the TPM released in the helper, which has ended: the PCRs that were asked
+  // for. nullopt without any.
+  std::optional<PcrState> released_in() const;
 
  private:
   struct File {
@@ -51,6 +54,7 @@ class Identities {
   Status add_token(const std::string& uri);
   Result<PublicKeyIdentity> read_key(const File& file) const;
   Result<Secret> ask_tpm_pin() const;
+  void tell_released(const PcrState& state) const;
   Result<Secret> ask_pin(const TokenName& token, const std::string& label) const;
 
   const HostAccess* host_;
@@ -64,6 +68,7 @@ class Identities {
   std::optional<TpmSession> session_;
   std::optional<ReleaseInputs> release_;
   std::optional<PassphraseSource> source_;
+  Pipe released_;  // from the helper
 };
 
 }  // namespace ckptseal

@@ -7,6 +7,7 @@
 
 #include "base/ending_signals.h"
 #include "base/step.h"
+#include "cli/verb_policy.h"
 #include "cli/verbs.h"
 #include "keymgr/public_key/openssl_memory.h"
 
@@ -56,6 +57,8 @@ int run(int argc, char** argv) {
   Globals globals;
   from_environment("CKPT_SEAL_STATE", globals.state);
   from_environment("CKPT_SEAL_TPM", globals.tpm);
+  globals.event_log = kernel_event_log;
+  from_environment("CKPT_SEAL_EVENT_LOG", globals.event_log);
   CommandLine line(
       "ckpt-seal",
       "Sealed checkpoints: encrypted for hosts in an approved state, opened by nobody else.",

@@ -8,10 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/file_lock.h"
 #include "base/output_file.h"
+#include "cli/opened.h"
 #include "cli/use_counting.h"
 #include "keymgr/passphrase/passphrase.h"
 #include "sealing/sealed_file.h"
@@ -92,6 +94,7 @@ Result<std::unique_ptr<Reading>> Reading::prepare(const Globals& globals,
   CKPTSEAL_TRY(access == Access::change ? reading->open_for_change(options.file)
                                         : reading->open_input(options.file));
   CKPTSEAL_ASSIGN(reading->host_, HostAccess::open(globals));
+  reading->event_log_ = globals.event_log;
   CKPTSEAL_TRY(reading->add_trust(options));
   CKPTSEAL_TRY(reading->add_identities(options, key));
   reading->job_.allow_unsigned = options.allow_unsigned;
@@ -181,6 +184,16 @@ HelperEvents Reading::events(Console& console) {
   };
   events.count_use = [this](const UseRequest& use) { return count_use(*host_, use); };
   return events;
+}
+
+void Reading::remember_opening(const HelperReport& report) const {
+  CheckpointId id{};
+  if (!identities_ || report.checkpoint_id().size() != id.size()) return;
+  std::optional<PcrState> pcrs = identities_->released_in();
+  if (!pcrs) return;
+  std::copy(report.checkpoint_id().begin(), report.checkpoint_id().end(), id.begin());
+  ckptseal::remember_opening(host_->state(), id, {now_seconds(), *std::move(pcrs), std::nullopt},
+                             event_log_);
 }
 
 std::string hex_of(const std::string& bytes) { return to_hex(as_bytes(bytes)); }

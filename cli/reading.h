@@ -43,6 +43,9 @@ class Reading {
   const std::string& name() const { return name_; }  // for messages
   const HostAccess& host() const { return *host_; }
   bool has_identities() const { return static_cast<bool>(job_.identities); }
+  // To be called once the verb has done its work: if this host's TPM has opened the file, its state
+  // is remembered (docs/state.md, "tpm/opened/"). Whatever hinders that is passed over.
+  void remember_opening(const HelperReport& report) const;
   // The events of every reading verb; a TPM that was started is stopped once it is not needed.
   HelperEvents events(Console& console);
 
@@ -54,6 +57,7 @@ class Reading {
   Status add_identities(const ReadingOptions& options, Key key);
 
   std::string name_;
+  std::string event_log_;
   UniqueFd fd_;
   std::optional<HostAccess> host_;
   std::optional<Identities> identities_;

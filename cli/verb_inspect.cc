@@ -80,6 +80,7 @@ Result<Outcome> inspect(const Globals& globals, const InspectOptions& options, C
   const Result<HelperReport> report =
       inspect_in_helper(reading->job(), slot, reading->events(console));
   if (!report.ok()) return with_subject(reading->name(), report.error());
+  reading->remember_opening(report.value());
   if (exporting) CKPTSEAL_TRY(write_exported(options.output, report.value().exported_slot()));
   return describe(report.value());
 }

@@ -92,10 +92,12 @@ Result<Outcome> open_sealed(const Globals& globals, const OpenOptions& options, 
         const HelperReport report,
         with_name(*reading, open_in_helper(reading->job(), tree ? Content::tree : Content::stream,
                                            STDOUT_FILENO, reading->events(console))));
+    reading->remember_opening(report);
     return describe(options, report);
   }
   CKPTSEAL_ASSIGN(const HelperReport report, tree ? open_to_folder(*reading, options, console)
                                                   : open_to_file(*reading, options, console));
+  reading->remember_opening(report);
   return describe(options, report);
 }
 

@@ -9,10 +9,13 @@
 #include <filesystem>
 #include <optional>
 
+#include "base/utc_time.h"
 #include "cli/host_access.h"
+#include "cli/opened.h"
 #include "cli/reading.h"
 #include "cli/release_inputs.h"
 #include "cli/verb_policy.h"
+#include "policies/event_changes.h"
 #include "policies/event_text.h"
 #include "policies/forecast.h"
 #include "policies/policy_document.h"
@@ -39,13 +42,13 @@ Result<PcrState> present_state(const HostAccess& host) {
   return out;
 }
 
-// The log that was named, or the kernel's if there is one.
-Result<std::optional<EventLog>> find_log(const std::string& named) {
+// The log that was named, or this boot's if there is one.
+Result<std::optional<EventLog>> find_log(const std::string& named, const std::string& usual) {
   std::error_code ignored;
-  if (named.empty() && !std::filesystem::exists(kernel_event_log, ignored)) {
+  if (named.empty() && !std::filesystem::exists(usual, ignored)) {
     return std::optional<EventLog>();
   }
-  CKPTSEAL_ASSIGN(EventLog log, read_event_log(named.empty() ? kernel_event_log : named));
+  CKPTSEAL_ASSIGN(EventLog log, read_event_log(named.empty() ? usual : named));
   return std::optional<EventLog>(std::move(log));
 }
 
@@ -82,17 +85,88 @@ Json describe_pcr(unsigned pcr, const PcrState& now, const std::optional<EventLo
   return json;
 }
 
+std::string headline_of(const Json& pcr) {
+  const auto purpose = pcr["purpose"].get<std::string>();
+  return fmt::format("  PCR {}{}\n", pcr["pcr"].get<unsigned>(),
+                     purpose.empty() ? "" : fmt::format(" ({})", purpose));
+}
+
 std::string text_of(const Json& pcr) {
-  std::string out = fmt::format("  PCR {}{}\n", pcr["pcr"].get<unsigned>(),
-                                pcr["purpose"].get<std::string>().empty()
-                                    ? ""
-                                    : fmt::format(" ({})", pcr["purpose"].get<std::string>()));
+  std::string out = headline_of(pcr);
   if (pcr["log_agrees"].is_null()) return out + "    there is no event log\n";
   if (!pcr["log_agrees"].get<bool>()) {
     out += "    the log does not tell how it came to its value; it may be of another boot\n";
   }
   for (const Json& event : pcr["events"]) out += fmt::format("    {}\n", event.get<std::string>());
   return out;
+}
+
+// A PCR that has changed since the file was opened last.
+Json describe_change(unsigned pcr, const PcrState& now, const LastOpening& last,
+                     const std::optional<EventLog>& log) {
+  const auto then = last.state.pcrs.pcrs.find(pcr);
+  const bool asked = then != last.state.pcrs.pcrs.end();
+  Json json = {{"pcr", pcr}, {"purpose", std::string(pcr_purpose(pcr))}};
+  json["value_then"] = asked ? Json(to_hex(then->second)) : Json();
+  json["value"] = to_hex(now.pcrs.at(pcr));
+  json["log_tells"] = Json();
+  Json& events = json["events"] = Json::array();
+  if (!log || !last.log) return json;
+  json["log_tells"] = log->replay().at(pcr) == now.pcrs.at(pcr) &&
+                      (!asked || last.log->replay().at(pcr) == then->second);
+  for (const EventChange& change : event_changes(*last.log, *log, pcr)) {
+    events.push_back({{"change", std::string(change.word())}, {"event", change.event}});
+  }
+  return json;
+}
+
+std::string text_of_change(const Json& pcr) {
+  std::string out = headline_of(pcr);
+  for (const Json& event : pcr["events"]) {
+    out += fmt::format("    {}: {}\n", event["change"].get<std::string>(),
+                       event["event"].get<std::string>());
+  }
+  if (pcr["log_tells"].is_null()) {
+    out += "    the event logs of then and now are not both at hand\n";
+  } else if (!pcr["log_tells"].get<bool>()) {
+    out += "    something that the logs of then and now do not have has extended it\n";
+  }
+  return out;
+}
+
+// docs/policies.md, "Explain".
+bool has_changed(unsigned pcr, const PcrState& now, const LastOpening& last,
+                 const std::optional<EventLog>& log) {
+  const Digest& value = now.pcrs.at(pcr);
+  const auto then = last.state.pcrs.pcrs.find(pcr);
+  if (then != last.state.pcrs.pcrs.end()) return then->second != value;
+  if (!log || !last.log || log->replay().at(pcr) != value) return false;
+  return last.log->replay().at(pcr) != value;
+}
+
+void add_changes(const std::optional<LastOpening>& last, const PcrState& now,
+                 const std::optional<EventLog>& log, Outcome& outcome) {
+  if (!last) {
+    outcome.json["since_opened"] = Json();
+    outcome.text += "That this host's TPM has opened it before is not remembered.\n";
+    return;
+  }
+  const std::string time = utc_time(last->state.time);
+  Json since = {{"opened", time}, {"pcrs", Json::array()}};
+  std::string text;
+  for (const auto& [pcr, value] : now.pcrs) {
+    if (!has_changed(pcr, now, *last, log)) continue;
+    since["pcrs"].push_back(describe_change(pcr, now, *last, log));
+    text += text_of_change(since["pcrs"].back());
+  }
+  outcome.text += text.empty()
+                      ? fmt::format(
+                            "No PCR that it asks for has changed since it was opened here "
+                            "last, on {}.\n",
+                            time)
+                      : fmt::format("Since it was opened here last, on {}, these have changed:\n{}",
+                                    time, text);
+  outcome.json["since_opened"] = std::move(since);
 }
 
 Result<Outcome> explain(const Globals& globals, const ExplainOptions& options, Console& console) {
@@ -107,7 +181,7 @@ Result<Outcome> explain(const Globals& globals, const ExplainOptions& options, C
                  "This host has a token and no TPM: no state of it stands in the way of a file.",
                  0};
   }
-  CKPTSEAL_ASSIGN(const std::optional<EventLog> log, find_log(options.log));
+  CKPTSEAL_ASSIGN(const std::optional<EventLog> log, find_log(options.log, globals.event_log));
   const Result<HelperReport> report =
       inspect_in_helper(reading->job(), std::nullopt, reading->events(console));
   if (!report.ok()) return with_subject(reading->name(), report.error());
@@ -149,6 +223,10 @@ Result<Outcome> explain(const Globals& globals, const ExplainOptions& options, C
                              reading->name()),
                  0};
   }
+  CheckpointId id{};
+  const ByteView said = as_bytes(report.value().checkpoint_id());
+  if (said.size() == id.size()) std::copy(said.begin(), said.end(), id.begin());
+  add_changes(last_opening(host.state(), id), now, log, outcome);
   if (!opens) outcome.exit_code = static_cast<int>(Code::policy);
   return outcome;
 }

@@ -64,6 +64,7 @@ Result<Outcome> start_process(const Globals& globals, const RestoreVerbOptions& 
     CKPTSEAL_TRY(write_full(pidfile->fd(), as_bytes(fmt::format("{}\n", task))));
     CKPTSEAL_TRY(pidfile->commit());
   }
+  reading->remember_opening(report);
   Outcome outcome;
   outcome.json = describe_file(report);
   outcome.json["pid"] = task;

@@ -130,6 +130,7 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
     CKPTSEAL_TRY(write_change(job.read.sealed_fd, file, report.value().header_change()));
   }
   entry.opened_slot = report.value().opened_slot();
+  reading->remember_opening(report.value());
   return Json{{"file", file},
               {"checkpoint_id", hex_of(report.value().checkpoint_id())},
               {"changed", changes},

@@ -42,6 +42,7 @@ Result<Outcome> verify(const Globals& globals, const VerifyOptions& options, Con
   const Result<HelperReport> report =
       verify_in_helper(reading->job(), !asked, reading->events(console));
   if (!report.ok()) return with_subject(reading->name(), report.error());
+  reading->remember_opening(report.value());
   return describe(report.value());
 }
 

@@ -37,6 +37,7 @@ class State {
   std::string trusted_folder() const { return folder_ + "/trusted"; }
   std::string approvals_folder() const { return folder_ + "/approvals"; }
   std::string tickets_path() const { return tpm_folder() + "/tickets"; }
+  std::string opened_folder() const { return tpm_folder() + "/opened"; }
   std::string uses_path() const { return folder_ + "/uses"; }  // provisioning/use_file.h
   std::string journal_path() const { return folder_ + "/journal"; }
 

@@ -65,6 +65,17 @@ std::vector<unsigned> differing(const std::vector<const PcrValues*>& demanded,
   return out;
 }
 
+// What was demanded is what they were.
+void tell_state(const std::vector<const PcrValues*>& demanded,
+                const std::function<void(const PcrState&)>& released) {
+  PcrState state;
+  for (const PcrValues* values : demanded) {
+    const std::vector<unsigned> pcrs = values->selection.indices();
+    for (std::size_t i = 0; i < pcrs.size(); ++i) state.pcrs[pcrs[i]] = values->values[i];
+  }
+  if (!state.pcrs.empty()) released(state);
+}
+
 // The first of the refusals may be of the one that was meant.
 Error no_approval(const ApprovalTerm& term, const std::vector<std::string>& refusals) {
   std::string why = "is at hand";
@@ -183,6 +194,7 @@ Result<Secret> Tpm2Identity::attempt(const Tpm2Slot& slot, const CheckpointId& i
   if (!ticket.empty()) help_.tickets->keep(*chosen.approval, ticket);
   // A key that could be had again is not given out.
   if (help_.cap_pcr) CKPTSEAL_TRY(tpm_.cap(*help_.cap_pcr));
+  if (help_.released) tell_state(demands(*chosen.path, chosen.approval), help_.released);
   return out;
 }
 

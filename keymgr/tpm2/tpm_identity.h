@@ -15,6 +15,7 @@
 #include "keymgr/tpm2/slot.h"
 #include "keymgr/tpm2/ticket_cache.h"
 #include "keymgr/tpm2/tpm.h"
+#include "policies/pcr_state.h"
 
 namespace ckptseal {
 
@@ -29,6 +30,8 @@ struct ReleaseHelp {
   std::function<ApprovalsAtHand()> approvals;
   std::function<Result<Secret>()> pin;
   std::shared_ptr<TicketCache> tickets;  // none: nothing is remembered
+  // Told what the PCRs that were asked for held when the TPM released a key; not without any.
+  std::function<void(const PcrState&)> released;
   // To be capped before the key leaves unwrap(): the slot's policy has to bind it.
   std::optional<unsigned> cap_pcr;
 };

@@ -4,12 +4,10 @@
 
 import hashlib
 import json
-import subprocess
 
 import support
 from token_case import PIN, SOFTHSM, WithTokens
 
-LOGS = support.TOP / "tests" / "policies" / "event_logs"
 START = {pcr: bytes(32) for pcr in (0, 2, 4, 7, 8, 9, 11, 12)}
 
 
@@ -167,50 +165,6 @@ class Caps(PreflightCase):
 
     def refused_usage(self, done):
         self.assertEqual(done.returncode, 2, done.stderr.decode())
-
-
-class Boots(support.CliTest):
-    """Boots of a real machine, replayed on a software TPM."""
-    HOSTS = ()
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.socket = support.start_tpm(cls, "tpm")
-
-    def boot(self, name):
-        tools = support.TOP / "swtpm-ci"
-        for command in (["reboot", self.socket.parent], ["replay", self.socket.parent, LOGS / f"{name}.eventlog"]):
-            subprocess.run([tools / command[0], *map(str, command[1:])], check=True, stdout=subprocess.DEVNULL, timeout=120)
-
-    def test_the_same_boot_opens_and_another_is_explained(self):
-        self.boot("uki")
-        host = support.Host(self.folder, "host-c", f"swtpm:path={self.socket}")
-        sealed = self.folder / "x.cks"
-        self.succeeds(host.run("seal", "-o", sealed, self.write("plain", b"some content")))
-        self.boot("uki")
-        self.assertEqual(self.succeeds(host.run("open", "-o", "-", sealed)).stdout, b"some content")
-        explained = host.run("--json", "policy", "explain", "--log", LOGS / "uki.eventlog", sealed)
-        self.assertEqual(self.json(self.succeeds(explained))["slots"][0]["verdict"], "opens")
-        self.boot("uki-changed")
-        self.refused(host.run("open", "-o", "-", sealed), 3, "PCR 4")
-        explained = host.run("--json", "policy", "explain", "--log", LOGS / "uki-changed.eventlog", sealed)
-        self.assertEqual(explained.returncode, 3)
-        (slot,) = self.json(explained)["slots"]
-        self.assertEqual(slot["verdict"], "other_pcrs")
-        pcrs = {pcr["pcr"]: pcr for pcr in slot["pcrs"]}
-        self.assertIn(4, pcrs)
-        self.assertTrue(all(pcr["log_agrees"] for pcr in pcrs.values()))
-        self.assertTrue(any("boot services application" in event for event in pcrs[4]["events"]), pcrs[4])
-        # With the log of another boot it says that this is none of this one.
-        explained = host.run("--json", "policy", "explain", "--log", LOGS / "entry.eventlog", sealed)
-        (slot,) = self.json(explained)["slots"]
-        self.assertFalse(any(pcr["log_agrees"] for pcr in slot["pcrs"] if pcr["pcr"] == 4))
-        words = host.run("policy", "explain", "--log", LOGS / "uki-changed.eventlog", sealed).stdout.decode()
-        self.assertIn("PCR 4 (boot loader)", words)
-        # Without a slot for it.
-        self.succeeds(host.run("seal", "--force", "--to", "recovery", "--recovery-fd", "2", "-o", sealed, self.folder / "plain"))
-        self.refused(host.run("policy", "explain", sealed), 9)
 
 
 if __name__ == "__main__":

@@ -323,10 +323,10 @@ class RewrapInterrupted(InterruptedCase):
         for size in (1, 50_000_000):
             path = self.sealed(os.urandom(1) * size)
             log = self.folder / "strace"
-            subprocess.run(["strace", "-qq", "-f", "-o", log, "-e", "trace=pwrite64", support.program(), "--state",
+            subprocess.run(["strace", "-qq", "-f", "-y", "-o", log, "-e", "trace=pwrite64", support.program(), "--state",
                             str(self.b.state), "rewrap", str(path), "--add", str(self.c.record())], check=True,
                            capture_output=True, timeout=240, env=support.ENVIRONMENT)
-            written = [line for line in log.read_text().splitlines() if "pwrite64(" in line]
+            written = [line for line in log.read_text().splitlines() if "pwrite64(" in line and path.name in line]
             self.assertEqual([line.rsplit("= ", 1)[1] for line in written], [str(HEADER)] * 2)
 
 

@@ -14,7 +14,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = None  # folder of ckpt-seal; set by main()
 # Sanitizers need room and time; what they change is no business of these tests.
 ENVIRONMENT = dict(os.environ, LC_ALL="C", ASAN_OPTIONS="detect_leaks=0")
-for name in ("CKPT_SEAL_STATE", "CKPT_SEAL_TPM"):
+for name in ("CKPT_SEAL_STATE", "CKPT_SEAL_TPM", "CKPT_SEAL_EVENT_LOG"):
     ENVIRONMENT.pop(name, None)
 
 
