@@ -90,17 +90,6 @@ TEST_F(HostRecordTest, TheLeastRecordIsARecord) {
   EXPECT_TRUE(read(signed_file(statement)).ok());
 }
 
-TEST_F(HostRecordTest, APolicyMakesItVersionThree) {
-  HostRecord statement = host.statement("a");
-  EXPECT_EQ(policy_words(statement.release_policy()), statement.policy_anchor.selection.text());
-  statement.policy = Policy{{EpochTerm{statement.epoch_index, statement.epoch}, PinTerm{}}};
-  const Result<SignedHostRecord> out = read(signed_file(statement));
-  ASSERT_TRUE(out.ok()) << out.error().message;
-  EXPECT_EQ(test::body_of(out.value())[1], 3);  // behind the tag of `version`
-  ASSERT_TRUE(out.value().record().policy.has_value());
-  EXPECT_EQ(out.value().record().release_policy().serialize(), statement.policy->serialize());
-}
-
 TEST_F(HostRecordTest, EveryByteOfTheBodyCounts) {
   const SignedHostRecord record = host.record();
   const Bytes body = test::body_of(record);
@@ -175,14 +164,6 @@ TEST_F(HostRecordTest, EveryRuleOfTheBodyRefuses) {
   const BrokenRule rules[] = {
       {"version 0", [](proto::HostRecord& r) { r.set_version(0); }},
       {"version 4", [](proto::HostRecord& r) { r.set_version(4); }},
-      {"release policy", [](proto::HostRecord& r) { r.set_version(3); }},
-      {"release policy",
-       [](proto::HostRecord& r) {
-         r.set_version(3);
-         r.mutable_policy_anchor()->set_policy(std::string("\1\7", 2));
-       }},
-      {"another encoding",
-       [](proto::HostRecord& r) { r.mutable_policy_anchor()->set_policy(std::string("\1\4", 2)); }},
       {"its name", [](proto::HostRecord& r) { r.clear_name(); }},
       {"its name", [](proto::HostRecord& r) { r.set_name("self"); }},
       {"its name", [](proto::HostRecord& r) { r.set_name("../host"); }},
