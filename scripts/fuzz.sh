@@ -14,7 +14,8 @@ Builds the fuzz targets with clang (preset clang) and runs each for SECONDS (def
 run; its input is then in build/fuzz/NAME-... and the command that repeats it is printed.
 
   --target NAME   only this target, for example header
-  --make-corpus   cut tests/vectors into tests/fuzz/corpus again, after the vectors or the format have changed; commit the result
+  --make-corpus   make tests/fuzz/corpus anew of tests/vectors, of the event logs of tests/policies and by hand, after one of these
+                  or a format has changed; commit the result
 
 Example: scripts/fuzz.sh --target manifest_page 600
 TEXT

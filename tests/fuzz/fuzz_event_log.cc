@@ -2,6 +2,7 @@
 //
 // docs/event-logs.md, "Parsed" and "Judged".
 #include "fuzz.h"
+#include "policies/event_changes.h"
 #include "policies/event_judge.h"
 #include "policies/event_log.h"
 #include "policies/event_text.h"
@@ -16,6 +17,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const LoggedEvent& event : log.value().events()) {
     for (const char character : describe(event)) require(character >= 0x20 && character < 0x7f);
     (void)judge(event);
+  }
+  for (unsigned pcr = 0; pcr < PcrSelection::count; ++pcr) {
+    require(event_changes(log.value(), log.value(), pcr).empty());
   }
   Result<Prediction> prediction = Prediction::of_log(log.value());
   require(prediction.ok() == judge(log.value()).ok());

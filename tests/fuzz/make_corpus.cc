@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Cuts the files of tests/vectors into the small inputs of the fuzz targets, and records a software
-// TPM. Run by
-// scripts/fuzz.sh --make-corpus; what it writes is committed, so that the corpora do not change
-// with every run.
+// TPM. Run by scripts/fuzz.sh --make-corpus; what it writes is committed, so that the corpora do
+// not change with every run.
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <stdexcept>
 
 #include "base/fd.h"
-#include "base/output_file.h"
+#include "corpus.h"
 #include "hosts/host_record_wire.h"
 #include "keymgr/passphrase/passphrase.h"
 #include "keymgr/public_key/slot.h"
@@ -32,32 +31,14 @@ namespace ckptseal {
 namespace {
 
 namespace fs = std::filesystem;
+using fuzz::Corpus;
 constexpr std::size_t header_size = std::size_t{1} << smallest_header_log2;
-constexpr std::size_t largest_input = 20000;
 
 // As long as it must be: the targets put the zeros back.
 ByteView without_zeros(ByteView bytes) {
   while (!bytes.empty() && bytes.back() == 0) bytes = bytes.first(bytes.size() - 1);
   return bytes;
 }
-
-class Corpus {
- public:
-  explicit Corpus(fs::path folder) : folder_(std::move(folder)) {}
-
-  // Inputs are named by their content, so that equal ones are there once.
-  void add(const std::string& target, ByteView input) const {
-    if (input.size() > largest_input) return;
-    fs::create_directories(folder_ / target);
-    const std::string name = to_hex(ByteView(Sha256::of(input)).first(8));
-    const Status written =
-        write_file((folder_ / target / name).string(), input, 0644, OutputFile::Replace::allowed);
-    if (!written.ok()) throw std::runtime_error(written.error().message);
-  }
-
- private:
-  fs::path folder_;
-};
 
 void add_slots(const Corpus& corpus, const HeaderBlock& header) {
   ByteWriter slots;
@@ -410,6 +391,7 @@ int make(const fs::path& vectors, const fs::path& folder) {
   add_public_key_slots(corpus);
   add_use_records(corpus);
   add_tpm_answers(corpus);
+  fuzz::add_boots(corpus);
   std::printf("%zu vectors were cut into %s.\n", count, folder.c_str());
   return count == 0 ? 1 : 0;
 }
