@@ -136,6 +136,8 @@ class ChangedSince(BootCase):
         self.opens("--cap-pcr", "4")
         self.refused(self.open(), 3, "PCR 4")
         self.assertEqual([(pcr["pcr"], pcr["log_tells"]) for pcr in self.since()["pcrs"]], [(4, False)])
+        self.boot("uki")
+        self.opens()
 
     def test_pcrs_that_were_not_asked_for(self):
         self.seal(pcrs="7")

@@ -6,6 +6,7 @@
 #include <tss2/tss2_tpm2_types.h>
 
 #include <algorithm>
+#include <map>
 
 #include "keymgr/tpm2/esys_tpm.h"
 #include "keymgr/tpm2/provision.h"
@@ -320,6 +321,78 @@ TEST_F(PolicyTest, ACappedPcrOpensOnceABoot) {
   expect_refused(approved, help, Code::policy, "PCR 12");
   help.approvals = {approve(statement_now("7"))};
   expect_refused(approved, help, Code::usage, "PCR 12");
+}
+
+// A TPM that releases keys, and extends nothing.
+class Uncapped : public Tpm {
+ public:
+  explicit Uncapped(Tpm& tpm) : tpm_(tpm) {}
+  Result<Secret> unseal(const SealedObject& object, const PolicyRun& run) override {
+    return tpm_.unseal(object, run);
+  }
+  Result<EcdsaSignature> sign(const Digest& digest) override { return tpm_.sign(digest); }
+  Result<PcrValues> read_pcrs(const PcrSelection& selection) override {
+    return tpm_.read_pcrs(selection);
+  }
+  Status cap(unsigned /*pcr*/) override { return Error{Code::unavailable, "It is gone.", 0}; }
+
+ private:
+  Tpm& tpm_;
+};
+
+TEST_F(PolicyTest, WithoutItsCapNothingIsGivenOut) {
+  const SlotBody slot = seal({{pcrs_now("12")}});
+  Uncapped uncapped(*tpm);
+  ReleaseHelp help;
+  bool told = false;
+  help.released = [&told](const PcrState&) { told = true; };
+  const auto with = [&](std::optional<unsigned> cap) {
+    help.cap_pcr = cap;
+    return Tpm2Identity(uncapped, identity.storage_parent.name(), help)
+        .unwrap(slot, some_checkpoint);
+  };
+  const Result<std::optional<Secret>> out = with(12);
+  ASSERT_FALSE(out.ok());
+  EXPECT_EQ(out.error().code, Code::unavailable);
+  EXPECT_FALSE(told);
+  EXPECT_TRUE(with(std::nullopt).ok());
+  EXPECT_TRUE(told);
+}
+
+// docs/state.md, "tpm/opened/".
+TEST_F(PolicyTest, ItTellsInWhichStateTheKeyWasReleased) {
+  std::optional<PcrState> told;
+  const auto opened = [&](const SlotBody& slot, const std::vector<Approval>& approvals = {}) {
+    told.reset();
+    ReleaseHelp help;
+    help.approvals = [&] { return ApprovalsAtHand{approvals, {}}; };
+    help.released = [&](const PcrState& state) { told = state; };
+    return Tpm2Identity(*tpm, identity.storage_parent.name(), help)
+        .unwrap(slot, some_checkpoint)
+        .ok();
+  };
+  own.extend(7);
+  const PcrValues now = pcrs_now("4,7,12").pcrs;
+  EXPECT_TRUE(opened(seal({{pcrs_now("4"), pcrs_now("7")}})));
+  ASSERT_TRUE(told.has_value());
+  EXPECT_EQ(told->pcrs, (std::map<unsigned, Digest>{{4, now.values[0]}, {7, now.values[1]}}));
+  // Of the approval that served, and of the way that was taken.
+  const Approval approval = approve(statement_now("7,12"));
+  own.extend(4);
+  EXPECT_TRUE(opened(seal(fleet_policy()), {approve(statement_now("4")), approval}));
+  EXPECT_EQ(told->pcrs.size(), 1U);
+  EXPECT_TRUE(opened(seal(fleet_policy()), {approval}));
+  EXPECT_EQ(told->pcrs, (std::map<unsigned, Digest>{{7, now.values[1]}, {12, now.values[2]}}));
+  const SlotBody either = seal({{AnyTerm{{{{pcrs_now("12")}}, {{pcrs_now("7")}}}}}});
+  own.extend(12);
+  EXPECT_TRUE(opened(either));
+  EXPECT_EQ(told->pcrs, (std::map<unsigned, Digest>{{7, now.values[1]}}));
+  // Nothing of what is refused, and of no PCR.
+  own.extend(7);
+  EXPECT_FALSE(opened(either));
+  EXPECT_FALSE(told.has_value());
+  EXPECT_TRUE(opened(seal({})));
+  EXPECT_FALSE(told.has_value());
 }
 
 TEST_F(PolicyTest, AnEmptyPolicyOpensInAnyState) {
