@@ -22,7 +22,7 @@ namespace ckptseal {
 // What every verb knows.
 struct Globals {
   std::string state = "/var/lib/ckpt-seal";
-  std::string tpm;  // empty: as the host was provisioned
+  std::string tpm;        // empty: as the host was provisioned
   std::string event_log;  // of this boot
   unsigned tpm_timeout = 30;
   bool json = false;

@@ -213,6 +213,20 @@ class ChangedSince(BootCase):
         self.opened.chmod(0o755)  # others may enter: not used
         self.assertIsNone(self.since())
 
+    def test_openings_at_once(self):
+        self.seal()
+        self.succeeds(self.runs("verify", self.folder / "x.cks"))
+        files = {path.name for path in self.opened.iterdir()}
+        for number in range(3):
+            environment = dict(support.ENVIRONMENT, CKPT_SEAL_EVENT_LOG=str(self.log))
+            running = [subprocess.Popen([support.program(), "--state", self.host.state, "verify", self.folder / "x.cks"],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+                       for _ in range(4)]
+            for child in running:
+                self.assertEqual((child.communicate(timeout=240)[1], child.returncode), (b"", 0))
+            self.assertEqual(self.since()["pcrs"], [])
+            self.assertEqual({path.name for path in self.opened.iterdir()}, files)
+
     def test_many_openings_keep_it_bounded(self):
         self.seal(pcrs="7")
         for number in range(20):
