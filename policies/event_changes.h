@@ -4,6 +4,7 @@
 // the words (policies/event_judge.h).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -217,7 +217,7 @@ class ChangedSince(BootCase):
         self.seal()
         self.succeeds(self.runs("verify", self.folder / "x.cks"))
         files = {path.name for path in self.opened.iterdir()}
-        for number in range(3):
+        for _ in range(3):
             environment = dict(support.ENVIRONMENT, CKPT_SEAL_EVENT_LOG=str(self.log))
             running = [subprocess.Popen([support.program(), "--state", self.host.state, "verify", self.folder / "x.cks"],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)

@@ -47,7 +47,7 @@ class Tickets(WithAuthority):
     def test_openings_at_once(self):
         """They write over each other: what is left is of use or not, and is never in the way."""
         self.approved(self.authority.approve(self.now))
-        for number in range(5):
+        for _ in range(5):
             self.tickets.unlink(missing_ok=True)
             running = [subprocess.Popen([support.program(), "--state", self.a.state, "open", "-o", "-", self.folder / "x.cks"],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=support.ENVIRONMENT)
