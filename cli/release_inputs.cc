@@ -96,7 +96,7 @@ Status ReleaseInputs::add_folder(const std::string& folder, bool must_open) {
                  0};
   }
   for (const std::string& name : names) {
-    const std::string path = folder + "/" + name;
+    const std::string path = fmt::format("{}/{}", folder, name);
     Result<std::optional<Bytes>> content = read_approval(path);
     if (!content.ok()) {
       refusals_.push_back(content.error().message);
