@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The steps of a dump and of a restore have names, so that a test can end a process at each of them
-// (docs/criu.md, "Steps"). Only builds with the CMake option CKPTSEAL_STEPS know them.
+// The steps of a dump, of a restore and of counting a use have names, so that a test can end a
+// process at each of them (docs/criu.md, "Steps"; docs/state.md, "uses"). Only builds with the CMake option CKPTSEAL_STEPS know them.
 #pragma once
 
 #include <string_view>
