@@ -63,6 +63,17 @@ class HsmHosts(HsmCase, support.CliTest):
         self.assertEqual((slot["kind"], slot["source"], slot["label"], slot["measured_state"]),
                          ("public_key", "token", "hsm-host", False))
 
+    def test_it_counts_no_uses_and_refuses_what_has_a_limit_of_them(self):
+        self.provisioned()
+        path = self.folder / "x.cks"
+        self.succeeds(self.on_hsm("seal", "--restores", 3, "-o", path, self.plain()))
+        done = self.refused(self.on_hsm("open", "-o", "-", path), 2, "has no TPM, keeps no record of uses")
+        self.assertEqual(done.stdout, b"")
+        self.succeeds(self.on_hsm("verify", path))
+        self.assertFalse((self.state / "uses").exists())
+        self.succeeds(self.on_hsm("seal", "--force", "--not-after", "90d", "-o", path, self.plain()))
+        self.assertEqual(self.succeeds(self.on_hsm("open", "-o", "-", path)).stdout, b"some content")
+
     def test_hosts_with_a_tpm_and_with_a_token(self):
         record = self.provisioned()
         self.succeeds(self.a.run("host", "trust", record, "--as", "recipient", "--as", "origin"))
