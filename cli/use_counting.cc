@@ -7,7 +7,6 @@
 
 #include "base/step.h"
 #include "base/utc_time.h"
-#include "cli/console.h"
 #include "keymgr/tpm2/use_count.h"
 #include "provisioning/use_setup.h"
 
