@@ -28,7 +28,7 @@ Digest digest_of(std::uint8_t byte) {
   return out;
 }
 
-OpenedState opening(std::uint64_t time, std::map<unsigned, std::uint8_t> pcrs,
+OpenedState opening(std::uint64_t time, const std::map<unsigned, std::uint8_t>& pcrs,
                     std::uint8_t log = 0) {
   OpenedState out;
   out.time = time;
