@@ -19,8 +19,8 @@ struct PeFile {
   static constexpr std::size_t pe_at = 0x40;
   static constexpr std::size_t optional_at = pe_at + 24;
   static constexpr std::size_t checksum_at = optional_at + 64;
-  static constexpr std::size_t certificate_entry_at = optional_at + 112 + 4 * 8;
-  static constexpr std::size_t sections_at = optional_at + 112 + 16 * 8;
+  static constexpr std::size_t certificate_entry_at = optional_at + 112 + std::size_t{4} * 8;
+  static constexpr std::size_t sections_at = optional_at + 112 + std::size_t{16} * 8;
   static constexpr std::size_t alignment = 512;
 
   static std::size_t aligned(std::size_t size) {
