@@ -142,21 +142,23 @@ Result<std::optional<ChainInputs>> chain_of(const IssuerOptions& issuers) {
 
 namespace {
 
-// No approval verifies with a key that is none, so nobody would open what is sealed under it.
+// Nothing verifies with a key that is none, so nobody would open what is sealed under it.
 Status check_authorities(const Policy& policy, const std::string& what) {
   for (const PolicyTerm& term : policy.terms) {
     if (const auto* any = std::get_if<AnyTerm>(&term)) {
       for (const Policy& branch : any->branches) CKPTSEAL_TRY(check_authorities(branch, what));
     }
     const auto* approvals = std::get_if<ApprovalTerm>(&term);
-    if (approvals == nullptr) continue;
+    const auto* online = std::get_if<OnlineTerm>(&term);
+    if (approvals == nullptr && online == nullptr) continue;
+    const EcPoint& key = approvals != nullptr ? approvals->key : online->key;
     ByteWriter point;
-    point.u8(0x04).bytes(approvals->key.x).bytes(approvals->key.y);
+    point.u8(0x04).bytes(key.x).bytes(key.y);
     if (PublicKey::from_point(KeyAlgorithm::ecdh_p256, point.view(), what).ok()) continue;
     return Error{Code::usage,
-                 fmt::format("{} is refused: the public_key of its approvals is no key of P-256; "
-                             "take it from the file that 'ckpt-seal authority init' wrote.",
-                             what),
+                 fmt::format("{} is refused: the public_key of its {} is no key of P-256; take it "
+                             "from the file that 'ckpt-seal authority init' wrote.",
+                             what, approvals != nullptr ? "approvals" : "online approval"),
                  0};
   }
   return {};

@@ -31,19 +31,6 @@ bool is_measured(const Policy& policy) {
   });
 }
 
-// No term asks anybody yet.
-bool is_online(const PolicyTerm&) { return false; }
-
-// Whether there is no way through it without an online approval.
-bool asks_online(const Policy& policy) {
-  return std::any_of(policy.terms.begin(), policy.terms.end(), [](const PolicyTerm& term) {
-    if (const auto* any = std::get_if<AnyTerm>(&term)) {
-      return std::all_of(any->branches.begin(), any->branches.end(), asks_online);
-    }
-    return is_online(term);
-  });
-}
-
 void describe_tpm2(const proto::SlotReport& slot, Json& json) {
   json["kind"] = "tpm2";
   json["recipient"] = hex_of(slot.recipient());
@@ -52,7 +39,7 @@ void describe_tpm2(const proto::SlotReport& slot, Json& json) {
   if (!policy.ok()) return;  // was good where the slot was parsed
   json["policy"] = Json::parse(policy_document(policy.value()))["all_of"];
   needs(json, fmt::format("its TPM with {}", policy_words(policy.value())),
-        is_measured(policy.value()), asks_online(policy.value()));
+        is_measured(policy.value()), policy.value().always_online());
 }
 
 void describe_passphrase(const proto::SlotReport& slot, Json& json) {

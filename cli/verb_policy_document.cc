@@ -23,6 +23,7 @@ struct CreateOptions {
   std::string public_key;
   std::string domain;
   bool with_pin = false;
+  std::string online;
   bool with_epoch = false;
   bool migration = false;
   LimitOptions limits;
@@ -88,6 +89,11 @@ Result<Policy> policy_of(const CreateOptions& options) {
   }
   if (options.with_epoch) out.terms.emplace_back(EpochTerm{});
   if (options.with_pin) out.terms.emplace_back(PinTerm{});
+  // The last, so that nobody is asked, and nothing counted, where the rest is not met.
+  if (!options.online.empty()) {
+    CKPTSEAL_ASSIGN(const EcPoint key, read_authority_key(options.online));
+    out.terms.emplace_back(OnlineTerm{key});
+  }
   if (out.terms.empty() != options.empty) {
     return Error{
         Code::usage,
@@ -157,7 +163,10 @@ Result<Outcome> show(const Globals& globals, const ShowOptions& options) {
   const bool complete = policy.check().ok();
   outcome.json["policy"] = Json::parse(policy_document(policy, document.limits))["all_of"];
   outcome.json["words"] = words_of(document);
-  outcome.json["digest"] = complete ? Json(to_hex(policy_digest(policy))) : Json();
+  // With an online approval it is another one for each checkpoint.
+  std::string digest;
+  if (complete && !policy.has_online()) digest = to_hex(policy_digest(policy, Checkpoint{}));
+  outcome.json["digest"] = digest.empty() ? Json() : Json(digest);
   outcome.text = "What is sealed under it opens where all of this holds:\n";
   for (const PolicyTerm& term : policy.terms) {
     outcome.text += fmt::format("- {}\n", policy_words({{term}}));
@@ -166,8 +175,8 @@ Result<Outcome> show(const Globals& globals, const ShowOptions& options) {
   const std::vector<std::string> limits = limit_words(document.limits);
   if (!limits.empty()) outcome.text += "The checkpoint is limited:\n";
   for (const std::string& limit : limits) outcome.text += fmt::format("- {}\n", limit);
-  outcome.text += complete ? fmt::format("Policy digest: {}\n", to_hex(policy_digest(policy)))
-                           : "Values are filled in from the host record; see --for.\n";
+  if (!complete) outcome.text += "Values are filled in from the host record; see --for.\n";
+  if (!digest.empty()) outcome.text += fmt::format("Policy digest: {}\n", digest);
   return outcome;
 }
 
@@ -186,6 +195,9 @@ void add_create(const Verb& policy) {
             "Or the same key has approved the move to another TPM");
   verb.flag("--epoch", options->with_epoch, "'ckpt-seal host revoke' ends it");
   verb.flag("--tpm2-with-pin", options->with_pin, "The PIN is given, which is set at sealing");
+  verb.option("--online", options->online,
+              "This key signs for each opening, while it waits (see 'ckpt-seal authority answer')")
+      .value_name("FILE");
   verb.option("--any-of", options->any_of,
               "One of these policies holds, beside what else is asked for; give it twice or more")
       .value_name("FILE");

@@ -58,6 +58,8 @@ std::string reason_of(const Forecast& forecast) {
       return "opens now";
     case Forecast::Verdict::opens_with_pin:
       return "opens now, with its PIN";
+    case Forecast::Verdict::opens_with_answer:
+      return "opens now, once it is approved online";
     case Forecast::Verdict::not_approved:
       return fmt::format("nobody has approved the state of this host for the domain {}",
                          forecast.authority->domain);
@@ -202,7 +204,7 @@ Result<Outcome> explain(const Globals& globals, const ExplainOptions& options, C
       continue;
     }
     const Forecast found = forecast(policy.value(), state, approvals);
-    opens |= found.verdict <= Forecast::Verdict::opens_with_pin;
+    opens |= found.verdict <= Forecast::Verdict::opens_with_answer;
     Json json = {{"index", i},
                  {"verdict", std::string(verdict_word(found.verdict))},
                  {"wants", policy_words(policy.value())},

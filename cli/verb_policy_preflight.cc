@@ -58,6 +58,8 @@ std::string cure_of(const Forecast& forecast, const std::string& next) {
       return "opens";
     case Forecast::Verdict::opens_with_pin:
       return "opens with its PIN";
+    case Forecast::Verdict::opens_with_answer:
+      return "opens once it is approved online";
     case Forecast::Verdict::unknown:
       return fmt::format("cannot be told: {} says nothing of {}; predict it, too", next,
                          pcrs_of(forecast));

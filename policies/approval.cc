@@ -26,7 +26,7 @@ Error refused(const std::string& what, std::string_view why) {
 Digest approved_by(const ApprovalStatement& statement) {
   Policy policy{{PcrTerm{statement.pcrs}}};
   if (statement.epoch) policy.terms.emplace_back(*statement.epoch);
-  return policy_digest(policy);
+  return policy_digest(policy, Checkpoint{});  // no term of it has to do with one
 }
 
 Digest release_hash_of(const ApprovalStatement& statement) {

@@ -47,7 +47,10 @@ Forecast walk(const PolicyPath& path, const Approval* approval, const ForeseenSt
   for (const PolicyStep& step : path) {
     if (const auto* term = std::get_if<PcrTerm>(&step)) compare(term->pcrs, state.pcrs, compared);
     if (const auto* term = std::get_if<EpochTerm>(&step)) revoked |= !epoch_holds(*term, state);
-    if (std::holds_alternative<PinTerm>(step)) out.verdict = Verdict::opens_with_pin;
+    if (std::holds_alternative<PinTerm>(step)) {
+      out.verdict = std::max(out.verdict, Verdict::opens_with_pin);
+    }
+    if (std::holds_alternative<OnlineStep>(step)) out.verdict = Verdict::opens_with_answer;
   }
   if (revoked) return {Verdict::revoked, {}, std::nullopt};
   if (!compared.differing.empty()) {
@@ -80,7 +83,7 @@ Forecast forecast(const Policy& policy, const ForeseenState& state,
   const auto consider = [&best](Forecast other) {
     if (better(other, best)) best = std::move(other);
   };
-  for (const PolicyPath& path : policy_paths(policy)) {
+  for (const PolicyPath& path : policy_paths(policy, Checkpoint{})) {
     const auto* wanted = path.empty() ? nullptr : std::get_if<ApprovalTerm>(&path.front());
     if (wanted == nullptr) {
       consider(walk(path, nullptr, state));
@@ -106,8 +109,9 @@ Forecast forecast(const Policy& policy, const ForeseenState& state,
 }
 
 std::string_view verdict_word(Verdict verdict) {
-  constexpr std::string_view words[] = {"opens",      "opens_with_pin", "unknown", "not_approved",
-                                        "other_pcrs", "revoked",        "never"};
+  constexpr std::string_view words[] = {"opens",   "opens_with_pin", "opens_with_answer",
+                                        "unknown", "not_approved",   "other_pcrs",
+                                        "revoked", "never"};
   return words[static_cast<std::size_t>(verdict)];
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Whether a release policy will be met in a state that is only foreseen. Pure: it asks no TPM, and
-// says nothing of the PIN but that it is wanted. docs/policies.md, "Preflight".
+// says nothing of PIN and online approval but that they are wanted. docs/policies.md, "Preflight".
 #pragma once
 
 #include <optional>
@@ -24,11 +24,12 @@ struct Forecast {
   enum class Verdict : std::uint8_t {  // from the best
     opens,
     opens_with_pin,
-    unknown,       // the state says nothing of some of its PCRs
-    not_approved,  // approvals are wanted, and none is of that state
-    other_pcrs,    // literal values are wanted, and the state has others
-    revoked,       // the epoch of the host is above that of the policy
-    never,         // only for migration, or of another counter
+    opens_with_answer,  // once whoever approves online answers; and with the PIN, if it wants one
+    unknown,            // the state says nothing of some of its PCRs
+    not_approved,       // approvals are wanted, and none is of that state
+    other_pcrs,         // literal values are wanted, and the state has others
+    revoked,            // the epoch of the host is above that of the policy
+    never,              // only for migration, or of another counter
   };
   Verdict verdict = Verdict::never;
   std::vector<unsigned> pcrs;             // unknown: those; not_approved, other_pcrs: that differ
@@ -39,7 +40,8 @@ struct Forecast {
 Forecast forecast(const Policy& policy, const ForeseenState& state,
                   const std::vector<Approval>& approvals);
 
-// "opens", "opens_with_pin", "unknown", "not_approved", "other_pcrs", "revoked", "never".
+// "opens", "opens_with_pin", "opens_with_answer", "unknown", "not_approved", "other_pcrs",
+// "revoked", "never".
 std::string_view verdict_word(Forecast::Verdict verdict);
 
 }  // namespace ckptseal

@@ -13,7 +13,7 @@
 namespace ckptseal {
 namespace {
 
-enum class Kind : std::uint8_t { pcrs = 1, approvals = 2, epoch = 3, pin = 4, any = 5 };
+enum class Kind : std::uint8_t { pcrs = 1, approvals = 2, epoch = 3, pin = 4, any = 5, online = 6 };
 
 constexpr std::size_t most_terms = 16;
 constexpr std::size_t fewest_branches = 2;
@@ -40,6 +40,7 @@ struct Seen {
   bool anything = false;
   bool epoch = false;
   bool pin = false;
+  bool online = false;
 };
 
 // All ways through what was checked, each as what it has met.
@@ -95,7 +96,10 @@ Result<Ways> check_term(const PolicyTerm& term, Ways ways, unsigned depth) {
     bool* once = nullptr;
     if (std::holds_alternative<EpochTerm>(term)) once = &seen.epoch;
     if (std::holds_alternative<PinTerm>(term)) once = &seen.pin;
-    if (once != nullptr && *once) return wrong("it demands the epoch or the PIN twice");
+    if (std::holds_alternative<OnlineTerm>(term)) once = &seen.online;
+    if (once != nullptr && *once) {
+      return wrong("it demands the epoch, the PIN or an online approval twice");
+    }
     if (once != nullptr) *once = true;
     seen.anything = true;
   }
@@ -110,9 +114,9 @@ Result<Ways> check_terms(const Policy& policy, Ways ways, unsigned depth) {
   return ways;
 }
 
-// One branch twice gives nothing, and is another encoding of the same.
+// One branch twice gives nothing, and is another encoding of the same, whatever the checkpoint.
 bool any_is_twice(const Policy& policy) {
-  for (const PolicyPath& path : policy_paths(policy)) {
+  for (const PolicyPath& path : policy_paths(policy, Checkpoint{})) {
     for (const PolicyStep& step : path) {
       const auto* choice = std::get_if<OrStep>(&step);
       if (choice == nullptr) continue;
@@ -151,6 +155,10 @@ void write(ByteWriter& out, const PolicyTerm& term) {
                           out.u32(epoch.index).u64(epoch.at_most);
                         },
                         [&](const PinTerm&) { kind(Kind::pin); },
+                        [&](const OnlineTerm& online) {
+                          kind(Kind::online);
+                          write_point(out, online.key);
+                        },
                         [&](const AnyTerm& any) {
                           kind(Kind::any);
                           out.u8(static_cast<std::uint8_t>(any.branches.size()));
@@ -181,14 +189,19 @@ std::optional<PolicyTerm> read_pcrs(ByteReader& in) {
   return out;
 }
 
+bool read_point(ByteReader& in, EcPoint& out) {
+  if (in.u8() != 0x04) return false;
+  out.x = in.array<32>();
+  out.y = in.array<32>();
+  return true;
+}
+
 std::optional<PolicyTerm> read_approvals(ByteReader& in) {
   ApprovalTerm out;
   const std::uint8_t purpose = in.u8();
   if (purpose != 1 && purpose != 2) return std::nullopt;
   out.purpose = static_cast<ApprovalPurpose>(purpose);
-  if (in.u8() != 0x04) return std::nullopt;
-  out.key.x = in.array<32>();
-  out.key.y = in.array<32>();
+  if (!read_point(in, out.key)) return std::nullopt;
   const std::size_t length = in.u8();
   out.domain = std::string(as_text(in.view(length)));
   return out;
@@ -222,6 +235,11 @@ std::optional<PolicyTerm> read_term(ByteReader& in, unsigned depth) {
     }
     case Kind::pin:
       return PinTerm{};
+    case Kind::online: {
+      OnlineTerm out;
+      if (!read_point(in, out.key)) return std::nullopt;
+      return out;
+    }
     case Kind::any:
       return read_any(in, depth);
   }
@@ -292,5 +310,16 @@ Result<Policy> Policy::parse(ByteView bytes) {
 bool Policy::has_pin() const { return has<PinTerm>(*this); }
 bool Policy::has_epoch() const { return has<EpochTerm>(*this); }
 bool Policy::has_pcr_values() const { return has<PcrTerm>(*this); }
+bool Policy::has_online() const { return has<OnlineTerm>(*this); }
+
+bool Policy::always_online() const {
+  return std::any_of(terms.begin(), terms.end(), [](const PolicyTerm& term) {
+    if (std::holds_alternative<OnlineTerm>(term)) return true;
+    const auto* any = std::get_if<AnyTerm>(&term);
+    return any != nullptr &&
+           std::all_of(any->branches.begin(), any->branches.end(),
+                       [](const Policy& branch) { return branch.always_online(); });
+  });
+}
 
 }  // namespace ckptseal

@@ -42,12 +42,18 @@ struct EpochTerm {
 
 struct PinTerm {};
 
+// Whoever has the private key signs for each opening.
+struct OnlineTerm {
+  EcPoint key;  // whether it is on the curve is for who uses it
+  bool operator==(const OnlineTerm&) const = default;
+};
+
 struct Policy;
 struct AnyTerm {
   std::vector<Policy> branches;  // 2 to 8
 };
 
-using PolicyTerm = std::variant<PcrTerm, ApprovalTerm, EpochTerm, PinTerm, AnyTerm>;
+using PolicyTerm = std::variant<PcrTerm, ApprovalTerm, EpochTerm, PinTerm, OnlineTerm, AnyTerm>;
 
 // All of the terms hold. Without any term, everybody who reaches the TPM meets it.
 struct Policy {
@@ -64,6 +70,9 @@ struct Policy {
   bool has_pin() const;
   bool has_epoch() const;
   bool has_pcr_values() const;
+  bool has_online() const;
+  // On every path: nothing opens without an answer.
+  bool always_online() const;
 };
 
 inline constexpr std::size_t largest_policy = 8192;

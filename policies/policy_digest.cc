@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace ckptseal {
@@ -12,6 +13,7 @@ namespace {
 
 // TPM 2.0 Part 2, "TPM_CC", "TPM_ALG_ID", "TPM_EO" and "TPMA_NV".
 constexpr std::uint32_t cc_policy_nv = 0x00000149;
+constexpr std::uint32_t cc_policy_signed = 0x00000160;
 constexpr std::uint32_t cc_policy_authorize = 0x0000016a;
 constexpr std::uint32_t cc_policy_auth_value = 0x0000016b;
 constexpr std::uint32_t cc_policy_or = 0x00000171;
@@ -61,6 +63,12 @@ Digest after(const Digest& before, const PinTerm& /*term*/) {
   return Sha256::of(ByteWriter().bytes(before).u32(cc_policy_auth_value).view());
 }
 
+Digest after(const Digest& before, const OnlineStep& step) {
+  const Digest first = Sha256::of(
+      ByteWriter().bytes(before).u32(cc_policy_signed).bytes(authority_name(step.key)).view());
+  return Sha256().update(first).update(online_reference(step.checkpoint)).finish();
+}
+
 Digest after(const Digest& /*before*/, const OrStep& step) {
   ByteWriter out;
   out.bytes(fresh).u32(cc_policy_or);
@@ -73,18 +81,18 @@ struct Compiled {
   std::vector<PolicyPath> paths;
 };
 
-Compiled compile(const Policy& policy, Compiled so_far);
+Compiled compile(const Policy& policy, const Checkpoint& checkpoint, Compiled so_far);
 
 void append(Compiled& so_far, const PolicyStep& step) {
   so_far.digest = std::visit([&](const auto& s) { return after(so_far.digest, s); }, step);
   for (PolicyPath& path : so_far.paths) path.push_back(step);
 }
 
-void append_any(Compiled& so_far, const AnyTerm& any) {
+void append_any(Compiled& so_far, const AnyTerm& any, const Checkpoint& checkpoint) {
   OrStep choice;
   Compiled all;
   for (const Policy& branch : any.branches) {
-    Compiled through = compile(branch, so_far);
+    Compiled through = compile(branch, checkpoint, so_far);
     choice.branches.push_back(through.digest);
     for (PolicyPath& path : through.paths) all.paths.push_back(std::move(path));
   }
@@ -94,25 +102,35 @@ void append_any(Compiled& so_far, const AnyTerm& any) {
 
 struct Append {
   Compiled& so_far;
-  void operator()(const AnyTerm& any) const { append_any(so_far, any); }
+  const Checkpoint& checkpoint;
+  void operator()(const AnyTerm& any) const { append_any(so_far, any, checkpoint); }
+  void operator()(const OnlineTerm& term) const {
+    append(so_far, OnlineStep{term.key, checkpoint});
+  }
   template <typename Term>
   void operator()(const Term& term) const {
     append(so_far, PolicyStep(term));
   }
 };
 
-Compiled compile(const Policy& policy, Compiled so_far) {
-  for (const PolicyTerm& term : policy.terms) std::visit(Append{so_far}, term);
+Compiled compile(const Policy& policy, const Checkpoint& checkpoint, Compiled so_far) {
+  for (const PolicyTerm& term : policy.terms) std::visit(Append{so_far, checkpoint}, term);
   return so_far;
 }
 
-Compiled compile(const Policy& policy) { return compile(policy, Compiled{fresh, {PolicyPath()}}); }
+Compiled compile(const Policy& policy, const Checkpoint& checkpoint) {
+  return compile(policy, checkpoint, Compiled{fresh, {PolicyPath()}});
+}
 
 }  // namespace
 
-Digest policy_digest(const Policy& policy) { return compile(policy).digest; }
+Digest policy_digest(const Policy& policy, const Checkpoint& checkpoint) {
+  return compile(policy, checkpoint).digest;
+}
 
-std::vector<PolicyPath> policy_paths(const Policy& policy) { return compile(policy).paths; }
+std::vector<PolicyPath> policy_paths(const Policy& policy, const Checkpoint& checkpoint) {
+  return compile(policy, checkpoint).paths;
+}
 
 Digest path_digest(const PolicyPath& path) {
   Digest digest = fresh;
@@ -143,6 +161,15 @@ TpmName epoch_counter_name(std::uint32_t index) { return name_of(epoch_counter_a
 
 std::string approval_reference(ApprovalPurpose purpose, std::string_view domain) {
   return fmt::format("ckpt-seal/{}/{}", purpose_word(purpose), domain);
+}
+
+Digest online_reference(const Checkpoint& checkpoint) {
+  return Sha256::of(ByteWriter()
+                        .bytes(as_bytes("ckpt-seal/v1/online"))
+                        .bytes(checkpoint.id)
+                        .u32(checkpoint.limits.restores)
+                        .u64(checkpoint.limits.not_after)
+                        .view());
 }
 
 Digest approval_hash(const Digest& approved, std::string_view reference) {

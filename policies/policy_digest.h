@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "policies/checkpoint.h"
 #include "policies/policy.h"
 #include "policies/tpm_public.h"
 
@@ -19,17 +20,24 @@ struct OrStep {
   std::vector<Digest> branches;
 };
 
+// TPM2_PolicySigned, for this checkpoint alone.
+struct OnlineStep {
+  EcPoint key;
+  Checkpoint checkpoint;
+};
+
 // One command of a policy session.
-using PolicyStep = std::variant<PcrTerm, ApprovalTerm, EpochTerm, PinTerm, OrStep>;
+using PolicyStep = std::variant<PcrTerm, ApprovalTerm, EpochTerm, PinTerm, OnlineStep, OrStep>;
 
 // The commands by which one path of a policy is met, in their order.
 using PolicyPath = std::vector<PolicyStep>;
 
-// The authPolicy of a policy for which check() is good.
-Digest policy_digest(const Policy& policy);
+// The authPolicy of a policy for which check() is good, in a slot of that checkpoint. Of a policy
+// without online approval it is the same for all checkpoints.
+Digest policy_digest(const Policy& policy, const Checkpoint& checkpoint);
 
 // All paths through it, in the order of the branches: at least one.
-std::vector<PolicyPath> policy_paths(const Policy& policy);
+std::vector<PolicyPath> policy_paths(const Policy& policy, const Checkpoint& checkpoint);
 
 // What a session holds after these commands; of every path of a policy that is its policy_digest().
 Digest path_digest(const PolicyPath& path);
@@ -47,5 +55,8 @@ std::string approval_reference(ApprovalPurpose purpose, std::string_view domain)
 // aHash of TPM2_PolicyAuthorize, which the authority signs so that `approved` (a policy digest)
 // may stand for its approval.
 Digest approval_hash(const Digest& approved, std::string_view reference);
+
+// policyRef of TPM2_PolicySigned: for which checkpoint, and within which limits.
+Digest online_reference(const Checkpoint& checkpoint);
 
 }  // namespace ckptseal

@@ -146,6 +146,7 @@ class Reader {
       if (value != true) return refused("\"pin\" is not true");
       return PolicyTerm(PinTerm{});
     }
+    if (name == "online") return online(value);
     if (name == "any_of") return any(value, depth);
     if (name == "restores" || name == "not_after") {
       return refused(fmt::format("\"{}\" is for the whole checkpoint, not for a branch", name));
@@ -185,6 +186,26 @@ class Reader {
     return PolicyTerm(std::move(out));
   }
 
+  Result<EcPoint> public_key(const Json& json, std::string_view whose) const {
+    const std::optional<Bytes> point = json.contains("public_key") && json["public_key"].is_string()
+                                           ? from_hex(json["public_key"].get<std::string>())
+                                           : std::nullopt;
+    if (!point || point->size() != 65 || point->front() != 0x04) {
+      return refused(
+          fmt::format("the public_key of {} is not 04 and the coordinates of a P-256 key", whose));
+    }
+    ByteReader in(ByteView(*point).subspan(1));
+    return EcPoint{in.array<32>(), in.array<32>()};
+  }
+
+  Result<PolicyTerm> online(const Json& json) const {
+    if (!json.is_object()) return refused("\"online\" is no object");
+    CKPTSEAL_TRY(only(json, {"public_key"}));
+    OnlineTerm out;
+    CKPTSEAL_ASSIGN(out.key, public_key(json, "its online approval"));
+    return PolicyTerm(out);
+  }
+
   Result<PolicyTerm> approvals(const Json& json) const {
     if (!json.is_object()) return refused("\"approvals\" is no object");
     CKPTSEAL_TRY(only(json, {"public_key", "domain", "purpose"}));
@@ -193,14 +214,7 @@ class Reader {
       return json.contains(name) && json[name].is_string() ? json[name].get<std::string>()
                                                            : std::string();
     };
-    const std::optional<Bytes> point = from_hex(text("public_key"));
-    if (!point || point->size() != 65 || point->front() != 0x04) {
-      return refused(
-          "the public_key of its approvals is not 04 and the coordinates of a P-256 key");
-    }
-    ByteReader in(ByteView(*point).subspan(1));
-    out.key.x = in.array<32>();
-    out.key.y = in.array<32>();
+    CKPTSEAL_ASSIGN(out.key, public_key(json, "its approvals"));
     out.domain = text("domain");
     if (json.contains("purpose")) {
       const std::string purpose = text("purpose");
@@ -252,6 +266,8 @@ class Reader {
 
 Json list_of(const Policy& policy);
 
+std::string hex_of(const EcPoint& key) { return "04" + to_hex(key.x) + to_hex(key.y); }
+
 struct Writer {
   Json operator()(const PcrTerm& term) const {
     if (term.pcrs.values.empty()) return {{"pcrs", term.pcrs.selection.text()}};
@@ -263,8 +279,7 @@ struct Writer {
     return {{"pcrs", std::move(values)}};
   }
   Json operator()(const ApprovalTerm& term) const {
-    Json out = {{"public_key", "04" + to_hex(term.key.x) + to_hex(term.key.y)},
-                {"domain", term.domain}};
+    Json out = {{"public_key", hex_of(term.key)}, {"domain", term.domain}};
     if (term.purpose == ApprovalPurpose::migrate) out["purpose"] = "migrate";
     return {{"approvals", std::move(out)}};
   }
@@ -273,6 +288,9 @@ struct Writer {
     return {{"epoch", {{"nv_index", term.index}, {"at_most", term.at_most}}}};
   }
   Json operator()(const PinTerm& /*term*/) const { return {{"pin", true}}; }
+  Json operator()(const OnlineTerm& term) const {
+    return {{"online", {{"public_key", hex_of(term.key)}}}};
+  }
   Json operator()(const AnyTerm& term) const {
     Json branches = Json::array();
     for (const Policy& branch : term.branches) {
@@ -315,6 +333,9 @@ struct Words {
                            : fmt::format("an epoch of at most {}", term.at_most);
   }
   std::string operator()(const PinTerm& /*term*/) const { return "the PIN"; }
+  std::string operator()(const OnlineTerm& /*term*/) const {
+    return "an online approval for each opening";
+  }
   std::string operator()(const AnyTerm& term) const {
     std::vector<std::string> branches;
     branches.reserve(term.branches.size());

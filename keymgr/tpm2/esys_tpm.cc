@@ -240,7 +240,7 @@ Result<Secret> EsysTpm::unseal_once(const SealedObject& object, const PolicyRun&
   EsysHandle session;
   CKPTSEAL_ASSIGN(const EsysHandle loaded, import_and_load(context, parent, inputs));
   CKPTSEAL_ASSIGN(session, start_session(context, parent, TPM2_SE_POLICY));
-  CKPTSEAL_TRY(show_policy(context, session, run, ticket));
+  CKPTSEAL_TRY(show_policy(context, session, run, ticket, name_of(object)));
   std::optional<ObjectAuth> auth;
   if (run.pin != nullptr) CKPTSEAL_TRY(auth.emplace(context, loaded).set(*run.pin));
   EsysHandle encryption;

@@ -9,6 +9,7 @@
 
 #include "base/secret.h"
 #include "policies/approval.h"
+#include "policies/online_approval.h"
 #include "policies/policy_digest.h"
 
 namespace ckptseal {
@@ -29,6 +30,8 @@ struct PolicyRun {
   std::function<void(const Bytes&)> keep_ticket;
   // authValue of the object, for the path's PIN.
   const Secret* pin = nullptr;
+  // For the path's online approval: asked once in each session, when all before it has held.
+  std::function<Result<OnlineAnswer>(const OnlineRequest&)> ask;
 };
 
 }  // namespace ckptseal

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// TPM2_PolicyPCR, PolicyAuthorize, PolicyNV, PolicyAuthValue and PolicyOR.
+// TPM2_PolicyPCR, PolicyAuthorize, PolicyNV, PolicyAuthValue, PolicySigned and PolicyOR.
 #include "keymgr/tpm2/policy_session.h"
 
 #include <tss2/tss2_mu.h>
@@ -42,15 +42,21 @@ TPMT_SIGNATURE tpm_signature(const EcdsaSignature& signature) {
   return out;
 }
 
-// The key is loaded in the owner hierarchy, so that the ticket survives a reboot.
-Result<Bytes> verify_approval(const EsysContext& context, const Approval& approval) {
-  const TPM2B_PUBLIC area = tpm_public(approval.statement().term.key);
+// In the owner hierarchy what the TPM says of its signatures survives a reboot.
+Result<EsysHandle> load_public(const EsysContext& context, const EcPoint& key, ESYS_TR hierarchy,
+                               TpmOperation operation) {
+  const TPM2B_PUBLIC area = tpm_public(key);
   ESYS_TR raw = ESYS_TR_NONE;
-  CKPTSEAL_TRY(context.run(TpmOperation::verify_ticket, [&] {
+  CKPTSEAL_TRY(context.run(operation, [&] {
     return Esys_LoadExternal(context.get(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, nullptr,
-                             &area, ESYS_TR_RH_OWNER, &raw);
+                             &area, hierarchy, &raw);
   }));
-  const EsysHandle key = EsysHandle::flushed(context, raw);
+  return EsysHandle::flushed(context, raw);
+}
+
+Result<Bytes> verify_approval(const EsysContext& context, const Approval& approval) {
+  CKPTSEAL_ASSIGN(const EsysHandle key, load_public(context, approval.statement().term.key,
+                                                    ESYS_TR_RH_OWNER, TpmOperation::verify_ticket));
   const TPM2B_DIGEST hash = tpm_digest(approval.release_hash());
   const TPMT_SIGNATURE signature = tpm_signature(approval.release_signature());
   EsysPtr<TPMT_TK_VERIFIED> ticket;
@@ -99,11 +105,45 @@ Status show(const EsysContext& context, const EsysHandle& session, const EpochTe
   });
 }
 
+// The session's own nonce, without which an answer would serve for ever.
+Result<Digest> nonce_of(const EsysContext& context, const EsysHandle& session) {
+  EsysPtr<TPM2B_NONCE> nonce;
+  CKPTSEAL_TRY(context.check(Esys_TRSess_GetNonceTPM(context.get(), session.get(), into(nonce)),
+                             TpmOperation::policy_signed));
+  Digest out{};
+  if (nonce->size != out.size()) {
+    return Error{Code::unavailable,
+                 "The TPM began a session with a nonce of a wrong length: check what --tpm names.",
+                 0};
+  }
+  std::copy_n(nonce->buffer, out.size(), out.begin());
+  return out;
+}
+
+Status show(const EsysContext& context, const EsysHandle& session, const OnlineRequest& request,
+            const OnlineAnswer& answer) {
+  CKPTSEAL_ASSIGN(const EsysHandle key,
+                  load_public(context, request.key, ESYS_TR_RH_NULL, TpmOperation::policy_signed));
+  const TPM2B_NONCE nonce = tpm_digest(request.nonce);
+  const TPM2B_DIGEST command = tpm_digest(unseal_command(request.object));
+  const TPM2B_NONCE reference = tpm_digest(online_reference(request.checkpoint));
+  const TPMT_SIGNATURE signature = tpm_signature(answer.signature);
+  EsysPtr<TPM2B_TIMEOUT> timeout;
+  EsysPtr<TPMT_TK_AUTH> ticket;
+  return context.run(TpmOperation::policy_signed, [&] {
+    return Esys_PolicySigned(context.get(), key.get(), session.get(), ESYS_TR_NONE, ESYS_TR_NONE,
+                             ESYS_TR_NONE, &nonce, &command, &reference,
+                             static_cast<INT32>(answer.expiration), &signature, into(timeout),
+                             into(ticket));
+  });
+}
+
 struct Shower {
   const EsysContext& context;
   const EsysHandle& session;
   const PolicyRun& run;
   const Bytes& ticket;
+  const TpmName& object;
 
   Status operator()(const PcrTerm& term) const {
     return show(context, session, term.pcrs.selection);
@@ -138,6 +178,18 @@ struct Shower {
                                   ESYS_TR_NONE);
     });
   }
+  Status operator()(const OnlineStep& step) const {
+    if (!run.ask) {
+      return Error{Code::failed, "A policy was tried with nobody to ask: report this bug.", 0};
+    }
+    OnlineRequest request;
+    request.key = step.key;
+    request.checkpoint = step.checkpoint;
+    request.object = object;
+    CKPTSEAL_ASSIGN(request.nonce, nonce_of(context, session));
+    CKPTSEAL_ASSIGN(const OnlineAnswer answer, run.ask(request));
+    return show(context, session, request, answer);
+  }
   Status operator()(const OrStep& step) const {
     TPML_DIGEST branches{};
     for (const Digest& branch : step.branches) {
@@ -165,9 +217,9 @@ Result<Bytes> approval_ticket(const EsysContext& context, const PolicyRun& run) 
 }
 
 Status show_policy(const EsysContext& context, const EsysHandle& session, const PolicyRun& run,
-                   const Bytes& ticket) {
+                   const Bytes& ticket, const TpmName& object) {
   for (const PolicyStep& step : run.path) {
-    CKPTSEAL_TRY(std::visit(Shower{context, session, run, ticket}, step));
+    CKPTSEAL_TRY(std::visit(Shower{context, session, run, ticket, object}, step));
   }
   return {};
 }

@@ -13,8 +13,9 @@ namespace ckptseal {
 // approval's signature. Empty when the run has no approval.
 Result<Bytes> approval_ticket(const EsysContext& context, const PolicyRun& run);
 
-// All commands of the path. Code::policy or Code::revoked when the TPM finds one not met.
+// All commands of the path, to unseal `object`. Code::policy or Code::revoked when the TPM finds
+// one not met.
 Status show_policy(const EsysContext& context, const EsysHandle& session, const PolicyRun& run,
-                   const Bytes& ticket);
+                   const Bytes& ticket, const TpmName& object);
 
 }  // namespace ckptseal

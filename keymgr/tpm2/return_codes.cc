@@ -59,6 +59,8 @@ std::string_view description(Op operation) {
       return "check the epoch";
     case Op::policy_pin:
       return "ask for the PIN";
+    case Op::policy_signed:
+      return "check the online approval";
     case Op::verify_ticket:
       return "check a signature";
     case Op::unseal:
@@ -137,6 +139,9 @@ constexpr std::array special_rows = {
     SpecialRow{TPM2_RC_SIGNATURE, Op::verify_ticket, Code::integrity,
                "The signature of the approval is bad: it is damaged or tampered with, so fetch it "
                "again from the authority."},
+    SpecialRow{TPM2_RC_SIGNATURE, Op::policy_signed, Code::integrity,
+               "The online approval is not signed by the key that the policy names, or is for "
+               "something else than was asked: see that --approver asks the right authority."},
     SpecialRow{TPM2_RC_FAILURE, Op::activate_credential, Code::untrusted,
                "The credential was made for another TPM's endorsement key: the enrollment is meant "
                "for another host, so enroll this one anew."},
@@ -179,8 +184,10 @@ constexpr std::array rows = {
         "The key may not be released any more: its restore limit is reached, so ask its origin to "
         "seal it anew."},
     Row{TPM2_RC_EXPIRED, Code::revoked,
-        "The approval has expired: ask the authority for a new one."},
-    Row{TPM2_RC_NONCE, Code::revoked, "The approval was given for another try: ask for a new one."},
+        "The online approval has expired: try again, and have it given more time if whoever "
+        "answers is slow."},
+    Row{TPM2_RC_NONCE, Code::revoked,
+        "The online approval was given for another try, and each serves once: ask for a new one."},
     Row{TPM2_RC_INTEGRITY, Code::integrity,
         "What the TPM was given is damaged or belongs to another TPM: use an undamaged copy, or "
         "the host it was made for."},

@@ -23,6 +23,7 @@ enum class TpmOperation : std::uint8_t {
   policy_authorize,
   policy_nv,
   policy_pin,
+  policy_signed,
   verify_ticket,
   unseal,
   sign,

@@ -157,4 +157,11 @@ Result<ObjectPolicy> policy_of(const SealedObject& object) {
   return out;
 }
 
+TpmName name_of(const SealedObject& object) {
+  const Bytes name = ByteWriter().u16(0x000b).bytes(Sha256::of(object.public_area)).take();
+  TpmName out{};
+  std::copy(name.begin(), name.end(), out.begin());
+  return out;
+}
+
 }  // namespace ckptseal

@@ -34,4 +34,7 @@ struct ObjectPolicy {
 // attributes, nameAlg).
 Result<ObjectPolicy> policy_of(const SealedObject& object);
 
+// By which the TPM knows the object once it is loaded.
+TpmName name_of(const SealedObject& object);
+
 }  // namespace ckptseal

@@ -88,9 +88,9 @@ Result<Policy> read_policy(ByteReader& in) {
 }
 
 // The slot's own words about the policy must be the policy: they are what a user is told.
-Status check_object(const Tpm2Slot& slot, const Checkpoint& /*of*/) {
+Status check_object(const Tpm2Slot& slot, const Checkpoint& of) {
   CKPTSEAL_ASSIGN(const ObjectPolicy object, policy_of(slot.object));
-  if (object.auth_policy != policy_digest(slot.policy)) {
+  if (object.auth_policy != policy_digest(slot.policy, of)) {
     return damaged("names another policy than its key demands");
   }
   if (object.locks != slot.policy.has_pin()) return damaged("does not guard its PIN");
@@ -170,7 +170,7 @@ Result<SlotBody> Tpm2Recipient::wrap(const Secret& data_key, const Checkpoint& o
   slot.recipient = record_fingerprint_;
   slot.parent = parent_.name();
   slot.policy = policy_;
-  CKPTSEAL_ASSIGN(slot.object, seal_to_parent(parent_, policy_digest(policy_), data_key,
+  CKPTSEAL_ASSIGN(slot.object, seal_to_parent(parent_, policy_digest(policy_, of), data_key,
                                               auth ? &*auth : nullptr));
   return SlotBody{static_cast<std::uint16_t>(SlotKind::tpm2), slot.serialize()};
 }

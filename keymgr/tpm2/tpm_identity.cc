@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A policy may have several paths, and several approvals may be at hand. Those that want no PIN
-// come first, so that nobody is asked in vain and a TPM that is locked does not matter to them;
-// among them the one that served last. Then the PCRs are read, and what they rule out is not tried.
+// A policy may have several paths, and several approvals may be at hand. Those that want neither
+// online approval nor PIN come first, so that nobody is asked in vain and a TPM that is locked does
+// not matter to them; among them the one that served last. Then the PCRs are read, and what they
+// rule out is not tried.
 #include "keymgr/tpm2/tpm_identity.h"
 
 #include <fmt/format.h>
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "keymgr/tpm2/return_codes.h"
@@ -34,6 +36,13 @@ const ApprovalTerm* approvals_of(const PolicyPath& path) {
 bool wants_pin(const PolicyPath& path) {
   return std::any_of(path.begin(), path.end(),
                      [](const PolicyStep& step) { return std::holds_alternative<PinTerm>(step); });
+}
+
+const OnlineStep* online_of(const PolicyPath& path) {
+  for (const PolicyStep& step : path) {
+    if (const auto* online = std::get_if<OnlineStep>(&step)) return online;
+  }
+  return nullptr;
 }
 
 // What the PCRs must be for a path, with its approval.
@@ -90,6 +99,14 @@ Error no_approval(const ApprovalTerm& term, const std::vector<std::string>& refu
           0};
 }
 
+Error nobody_to_ask() {
+  return {Code::policy,
+          "The policy of this host's slot wants an online approval for each opening: name the "
+          "command that gets one with --approver, for example 'ckpt-seal authority answer' at the "
+          "authority's end of ssh.",
+          0};
+}
+
 // Of the PCRs that stand in the way on the shortest way.
 Error not_in_state(const std::vector<unsigned>& pcrs, const Approval* nearest) {
   if (pcrs.empty()) {
@@ -123,7 +140,7 @@ Result<std::optional<Secret>> Tpm2Identity::unwrap(const SlotBody& slot, const C
   if (parent && *parent != parent_) return std::optional<Secret>();
 
   CKPTSEAL_ASSIGN(const Tpm2Slot parsed, Tpm2Slot::parse(slot.bytes, of));
-  CKPTSEAL_ASSIGN(Secret unsealed, release(parsed, of.id));
+  CKPTSEAL_ASSIGN(Secret unsealed, release(parsed, of));
   if (unsealed.size() != data_key_size) {
     return Error{
         Code::integrity,
@@ -176,6 +193,17 @@ Result<const Secret*> Tpm2Identity::pin_for(const CheckpointId& id) {
   return &auth_->second;
 }
 
+// What comes back is checked here, where the reasons can be told apart, before the TPM is shown it.
+Result<OnlineAnswer> Tpm2Identity::ask(OnlineRequest request) const {
+  request.who = help_.who;
+  CKPTSEAL_ASSIGN(const std::string pem, request.pem());
+  CKPTSEAL_ASSIGN(const Bytes bytes, help_.approver(as_bytes(pem)));
+  CKPTSEAL_ASSIGN(const OnlineAnswer answer,
+                  OnlineAnswer::parse(bytes, "The answer of the approver"));
+  CKPTSEAL_TRY(answer.check(request));
+  return answer;
+}
+
 Result<Secret> Tpm2Identity::attempt(const Tpm2Slot& slot, const CheckpointId& id,
                                      const Try& chosen) {
   PolicyRun run(*chosen.path);
@@ -183,6 +211,7 @@ Result<Secret> Tpm2Identity::attempt(const Tpm2Slot& slot, const CheckpointId& i
   if (wants_pin(*chosen.path)) {
     CKPTSEAL_ASSIGN(run.pin, pin_for(id));
   }
+  run.ask = [this](const OnlineRequest& request) { return ask(request); };
   // Kept when it was of use, so that the one that served last is known.
   Bytes ticket;
   if (chosen.approval != nullptr && help_.tickets != nullptr) {
@@ -218,18 +247,24 @@ Status Tpm2Identity::check_cap(const std::vector<Try>& all) const {
   return {};
 }
 
-Result<Secret> Tpm2Identity::release(const Tpm2Slot& slot, const CheckpointId& id) {
-  const std::vector<PolicyPath> paths = policy_paths(slot.policy);
+Result<Secret> Tpm2Identity::release(const Tpm2Slot& slot, const Checkpoint& of) {
+  const std::vector<PolicyPath> paths = policy_paths(slot.policy, of);
   CKPTSEAL_ASSIGN(std::vector<Try> all, tries(paths));
   CKPTSEAL_TRY(check_cap(all));
+  if (!help_.approver) {
+    std::erase_if(all, [](const Try& t) { return online_of(*t.path) != nullptr; });
+    if (all.empty()) return nobody_to_ask();
+  }
   // Another way may still be open after these.
   const auto next_may_do = [](const Error& error) {
     return (error.code == Code::policy && !is_wrong_pin(error)) || error.code == Code::revoked;
   };
-  // In this order: without a PIN, what served last, then as the policy has them.
+  // In this order: without online approval, without a PIN, what served last, then as the policy has
+  // them.
   const auto rank = [this](const Try& t) {
     const bool has_age = t.approval != nullptr && help_.tickets != nullptr;
-    return std::pair(wants_pin(*t.path), has_age ? help_.tickets->age(*t.approval) : SIZE_MAX);
+    return std::tuple(online_of(*t.path) != nullptr, wants_pin(*t.path),
+                      has_age ? help_.tickets->age(*t.approval) : SIZE_MAX);
   };
   std::stable_sort(all.begin(), all.end(),
                    [&](const Try& a, const Try& b) { return rank(a) < rank(b); });
@@ -237,8 +272,10 @@ Result<Secret> Tpm2Identity::release(const Tpm2Slot& slot, const CheckpointId& i
                              !help_.tickets->find(*all.front().approval).empty();
   std::optional<Error> refusal;
   std::size_t tried = 0;
-  if (all.size() == 1 || served_before) {
-    Result<Secret> out = attempt(slot, id, all.front());
+  // Nobody is asked for an approval that the PCRs make worthless.
+  const bool asks = online_of(*all.front().path) != nullptr;
+  if (!asks && (all.size() == 1 || served_before)) {
+    Result<Secret> out = attempt(slot, of.id, all.front());
     if (out.ok() || !next_may_do(out.error())) return out;
     refusal = std::move(out).error();
     tried = 1;
@@ -260,7 +297,7 @@ Result<Secret> Tpm2Identity::release(const Tpm2Slot& slot, const CheckpointId& i
   for (std::size_t i = 0; i < all.size(); ++i) {
     std::vector<unsigned> pcrs = differing(demands(*all[i].path, all[i].approval), current);
     if (pcrs.empty() && i >= tried) {
-      Result<Secret> out = attempt(slot, id, all[i]);
+      Result<Secret> out = attempt(slot, of.id, all[i]);
       if (out.ok() || !next_may_do(out.error())) return out;
       if (!refusal || out.error().code == Code::revoked) refusal = std::move(out).error();
     }

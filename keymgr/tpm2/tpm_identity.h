@@ -25,10 +25,14 @@ struct ApprovalsAtHand {
   std::vector<std::string> refusals;  // why others are not: sentences
 };
 
-// What a policy may want beside the TPM. Each is asked for when it is needed, and once.
+// What a policy may want beside the TPM. Each is asked for when it is needed, and once; but the
+// approver for each session in which all else before has held.
 struct ReleaseHelp {
   std::function<ApprovalsAtHand()> approvals;
   std::function<Result<Secret>()> pin;
+  // From a request to an answer of docs/policies.md, "Online approval". None: nobody can be asked.
+  std::function<Result<Bytes>(ByteView request)> approver;
+  std::string who;                       // asks: for people at the other end
   std::shared_ptr<TicketCache> tickets;  // none: nothing is remembered
   // Told what the PCRs that were asked for held when the TPM released a key; not without any.
   std::function<void(const PcrState&)> released;
@@ -43,7 +47,8 @@ class Tpm2Identity : public Identity {
       : tpm_(tpm), parent_(parent), help_(std::move(help)) {}
 
   // nullopt for another kind and another host's slot. Code::policy says what is not met: the PCRs
-  // that differ, the approval that is missing, the PIN; Code::revoked: the epoch is over;
+  // that differ, the approval that is missing, the PIN; Code::revoked: the epoch is over, or the
+  // online approval refused or not for this try; what the approver fails with;
   // Code::usage: capping that PCR would not keep the slot from being opened again.
   Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override;
 
@@ -55,10 +60,11 @@ class Tpm2Identity : public Identity {
   };
   struct Outcome;
 
-  Result<Secret> release(const Tpm2Slot& slot, const CheckpointId& id);
+  Result<Secret> release(const Tpm2Slot& slot, const Checkpoint& of);
   Status check_cap(const std::vector<Try>& all) const;
   Result<std::vector<Try>> tries(const std::vector<PolicyPath>& paths);
   Result<Secret> attempt(const Tpm2Slot& slot, const CheckpointId& id, const Try& chosen);
+  Result<OnlineAnswer> ask(OnlineRequest request) const;
   Result<const Secret*> pin_for(const CheckpointId& id);
 
   Tpm& tpm_;

@@ -13,8 +13,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Result<Policy> policy = Policy::parse(input);
   if (!policy.ok()) return 0;
   require(same_bytes(policy.value().serialize(), input));
-  const Digest digest = policy_digest(policy.value());
-  for (const PolicyPath& path : policy_paths(policy.value())) require(path_digest(path) == digest);
+  const Checkpoint some{{1}, {2, 3}};
+  const Digest digest = policy_digest(policy.value(), some);
+  for (const PolicyPath& path : policy_paths(policy.value(), some)) {
+    require(path_digest(path) == digest);
+  }
   // The document says the same, though it may have the terms in another order.
   const Result<PolicyDocument> again = parse_policy_document(policy_document(policy.value()), "It");
   require(again.ok());

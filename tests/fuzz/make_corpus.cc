@@ -19,6 +19,7 @@
 #include "keymgr/tpm2/provision.h"
 #include "own_tpm.h"
 #include "policies/approval.h"
+#include "policies/online_approval.h"
 #include "policies/policy_document.h"
 #include "policies/use_record.h"
 #include "proto/helper.pb.h"
@@ -223,8 +224,8 @@ void add_policies(const Corpus& corpus) {
   const Policy inner{{AnyTerm{{{{epoch}}, {{PinTerm{}}}}}}};
   for (const Policy& policy :
        {Policy{}, Policy{{pcrs}}, Policy{{pcrs, epoch, PinTerm{}}}, Policy{{restore, epoch}},
-        Policy{{AnyTerm{{{{restore}}, {{migrate}}}}, epoch}},
-        Policy{{AnyTerm{{{{pcrs}}, inner}}}}}) {
+        Policy{{AnyTerm{{{{restore}}, {{migrate}}}}, epoch}}, Policy{{AnyTerm{{{{pcrs}}, inner}}}},
+        Policy{{restore, epoch, OnlineTerm{authority.point()}}}}) {
     const Bytes bytes = policy.serialize();
     const std::string document = policy_document(policy);
     corpus.add("policy", bytes);
@@ -251,6 +252,30 @@ void add_policies(const Corpus& corpus) {
   statement.epoch = epoch;
   statement.expires = 2;
   add_approval();
+}
+
+void add_online_approvals(const Corpus& corpus) {
+  const test::SoftwareKey authority;
+  OnlineRequest request;
+  request.key = authority.point();
+  request.object = {0x00, 0x0b, 1};
+  request.nonce = {2};
+  for (const char* who : {"", "host-b"}) {
+    request.who = who;
+    const std::string pem = request.pem().value();
+    corpus.add("online_request", as_bytes(pem));
+    corpus.add("online_request", as_bytes(pem).first(pem.size() / 2));
+    request.checkpoint = {{3}, {4, 5}};
+  }
+  const std::string answer =
+      OnlineAnswer::sign(
+          request, 300,
+          [&](const Digest& digest) -> Result<EcdsaSignature> { return authority.sign(digest); })
+          .value()
+          .pem()
+          .value();
+  corpus.add("online_answer", as_bytes(answer));
+  corpus.add("online_answer", as_bytes(answer).first(answer.size() / 2));
 }
 
 void add_recovery_slots(const Corpus& corpus) {
@@ -385,6 +410,7 @@ int make(const fs::path& vectors, const fs::path& folder) {
   add_messages(corpus);
   add_stream_requests(corpus);
   add_policies(corpus);
+  add_online_approvals(corpus);
   add_recovery_slots(corpus);
   add_recovery_texts(corpus);
   add_threshold_slots(corpus);

@@ -37,15 +37,7 @@ class TrialSession {
   }
   // The TPM makes the Name of the key itself.
   void operator()(const ApprovalTerm& term) {
-    const Bytes area = authority_public_area(term.key);
-    TPM2B_PUBLIC key{};
-    std::size_t used = 0;
-    must(Tss2_MU_TPMT_PUBLIC_Unmarshal(area.data(), area.size(), &used, &key.publicArea));
-    ASSERT_EQ(used, area.size());
-    ESYS_TR raw = ESYS_TR_NONE;
-    must(Esys_LoadExternal(context_.get(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, nullptr, &key,
-                           ESYS_TR_RH_OWNER, &raw));
-    const EsysHandle loaded = EsysHandle::flushed(context_, raw);
+    const EsysHandle loaded = load(term.key, ESYS_TR_RH_OWNER);
     EsysPtr<TPM2B_NAME> name;
     must(Esys_TR_GetName(context_.get(), loaded.get(), into(name)));
     TPM2B_DIGEST approved = sized(Digest{});
@@ -76,6 +68,28 @@ class TrialSession {
     must(Esys_PolicyAuthValue(context_.get(), session_.get(), ESYS_TR_NONE, ESYS_TR_NONE,
                               ESYS_TR_NONE));
   }
+  // A trial session looks at no signature.
+  void operator()(const OnlineStep& step) {
+    const EsysHandle loaded = load(step.key, ESYS_TR_RH_NULL);
+    const TPM2B_NONCE no_nonce{};
+    const TPM2B_DIGEST no_command{};
+    const TPM2B_DIGEST reference = sized(Sha256::of(ByteWriter()
+                                                        .bytes(as_bytes("ckpt-seal/v1/online"))
+                                                        .bytes(step.checkpoint.id)
+                                                        .u32(step.checkpoint.limits.restores)
+                                                        .u64(step.checkpoint.limits.not_after)
+                                                        .view()));
+    TPMT_SIGNATURE signature{};
+    signature.sigAlg = TPM2_ALG_ECDSA;
+    signature.signature.ecdsa.hash = TPM2_ALG_SHA256;
+    signature.signature.ecdsa.signatureR.size = 32;
+    signature.signature.ecdsa.signatureS.size = 32;
+    EsysPtr<TPM2B_TIMEOUT> timeout;
+    EsysPtr<TPMT_TK_AUTH> ticket;
+    must(Esys_PolicySigned(context_.get(), loaded.get(), session_.get(), ESYS_TR_NONE, ESYS_TR_NONE,
+                           ESYS_TR_NONE, &no_nonce, &no_command, &reference, 0, &signature,
+                           into(timeout), into(ticket)));
+  }
   void operator()(const OrStep& step) {
     TPML_DIGEST branches{};
     for (const Digest& branch : step.branches) branches.digests[branches.count++] = sized(branch);
@@ -90,6 +104,17 @@ class TrialSession {
   }
 
  private:
+  EsysHandle load(const EcPoint& point, ESYS_TR hierarchy) {
+    const Bytes area = authority_public_area(point);
+    TPM2B_PUBLIC key{};
+    std::size_t used = 0;
+    must(Tss2_MU_TPMT_PUBLIC_Unmarshal(area.data(), area.size(), &used, &key.publicArea));
+    EXPECT_EQ(used, area.size());
+    ESYS_TR raw = ESYS_TR_NONE;
+    must(Esys_LoadExternal(context_.get(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, nullptr, &key,
+                           hierarchy, &raw));
+    return EsysHandle::flushed(context_, raw);
+  }
   static void must(TSS2_RC code) { ASSERT_EQ(code, TSS2_RC_SUCCESS) << std::hex << code; }
   static TPM2B_DIGEST sized(const Digest& digest) {
     TPM2B_DIGEST out{};
@@ -117,12 +142,13 @@ TEST(PolicyDigest, EveryConstructAndCombinationIsTheTpms) {
     out.pcrs.values.resize(out.pcrs.selection.size(), Sha256::of(as_bytes(selection)));
     return out;
   };
-  const std::vector<PolicyTerm> behind = {pcrs("7"), epoch, PinTerm{}};
+  const OnlineTerm online{authority.point()};
+  const std::vector<PolicyTerm> behind = {pcrs("7"), epoch, PinTerm{}, online};
   const std::vector<PolicyTerm> first = {pcrs("0,4"), approvals("fleet"),
                                          approvals("b", ApprovalPurpose::migrate)};
   std::vector<Policy> lists;
   // Each first term, or none, with each subset of the others in each order.
-  std::vector<int> order = {0, 1, 2};
+  std::vector<int> order = {0, 1, 2, 3};
   do {
     for (std::size_t count = 0; count <= order.size(); ++count) {
       for (std::size_t with = 0; with <= first.size(); ++with) {
@@ -146,6 +172,10 @@ TEST(PolicyDigest, EveryConstructAndCombinationIsTheTpms) {
   all.push_back({{PinTerm{}, AnyTerm{{c, d}}, epoch}});
   all.push_back({{AnyTerm{{c, d}}, AnyTerm{{{{epoch}}, {{PinTerm{}}}}}}});
   all.push_back({{approvals("fleet"), AnyTerm{{c, {{PinTerm{}, AnyTerm{{c, d}}}}}}, epoch}});
+  all.push_back(
+      {{AnyTerm{{{{online}}, {{pcrs("7"), OnlineTerm{test::SoftwareKey().point()}}}}}, epoch}});
+  all.push_back({{approvals("fleet"), AnyTerm{{c, {{PinTerm{}, online}}}}}});
+  all.push_back({{online, AnyTerm{{c, d}}}});
   std::vector<Policy> eight;
   for (std::uint64_t i = 0; i < 8; ++i) {
     eight.push_back({{EpochTerm{identity.epoch_index, i}}});
@@ -153,18 +183,20 @@ TEST(PolicyDigest, EveryConstructAndCombinationIsTheTpms) {
   all.push_back({{AnyTerm{eight}}});
 
   const EsysContext context = EsysContext::make(connection).value();
+  const Checkpoint checkpoints[] = {{{}, {}}, {{1, 2}, {7, 0}}, {{3}, {1, 1'800'000'000}}};
   std::size_t paths = 0;
   for (const Policy& policy : all) {
     ASSERT_TRUE(policy.check().ok()) << policy.check().error().message;
-    for (const PolicyPath& path : policy_paths(policy)) {
+    const Checkpoint& of = checkpoints[paths % 3];
+    for (const PolicyPath& path : policy_paths(policy, of)) {
       TrialSession session(context);
       for (const PolicyStep& step : path) std::visit(session, step);
       if (path.empty()) continue;  // PolicyGetDigest of a fresh one: see EmptyPolicy
-      EXPECT_EQ(session.digest(), to_hex(policy_digest(policy))) << to_hex(policy.serialize());
+      EXPECT_EQ(session.digest(), to_hex(policy_digest(policy, of))) << to_hex(policy.serialize());
       ++paths;
     }
   }
-  EXPECT_GT(paths, 90U);
+  EXPECT_GT(paths, 250U);
 }
 
 }  // namespace

@@ -183,7 +183,7 @@ TEST_F(PolicyTest, ApprovalsOfOthersDoNotServe) {
 TEST_F(PolicyTest, TheTpmRefusesThemByItself) {
   const SlotBody slot = seal(fleet_policy());
   const Tpm2Slot parsed = Tpm2Slot::parse(slot.bytes, some_checkpoint).value();
-  const std::vector<PolicyPath> paths = policy_paths(parsed.policy);
+  const std::vector<PolicyPath> paths = policy_paths(parsed.policy, some_checkpoint);
   // The restore path with an approval for migration's reference: the OR has no such branch.
   ApprovalStatement other = statement_now();
   other.term.domain = "other";
@@ -224,7 +224,7 @@ TEST_F(PolicyTest, AForgedTicketIsNotTaken) {
   const Approval theirs = Approval::sign(claimed, [&](const Digest& d) -> Result<EcdsaSignature> {
                             return forger.sign(d);
                           }).value();
-  PolicyPath path = policy_paths(fleet_policy()).front();
+  PolicyPath path = policy_paths(fleet_policy(), some_checkpoint).front();
   std::get<ApprovalTerm>(path.front()).key = forger.point();
   PolicyRun run(path);
   run.approval = &theirs;

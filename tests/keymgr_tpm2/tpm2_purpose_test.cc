@@ -162,7 +162,7 @@ class PurposeTest : public ::testing::Test {
     const TPM2B_OPERAND operand = tpm_digest(value);
     must(Esys_PolicyNV(context->get(), counter, counter, session, ESYS_TR_PASSWORD, ESYS_TR_NONE,
                        ESYS_TR_NONE, &operand, 0, TPM2_EO_UNSIGNED_LE));
-    const PolicyPath path = policy_paths(policy).front();
+    const PolicyPath path = policy_paths(policy, Checkpoint{}).front();
     TPML_DIGEST branches{};
     for (const Digest& branch : std::get<OrStep>(path.back()).branches) {
       branches.digests[branches.count++] = tpm_digest(branch);

@@ -60,7 +60,7 @@ TEST_F(ApprovalTest, IsReadAsItWasSigned) {
     EXPECT_EQ(got.label, "kernel 6.1");
     Policy approved{{PcrTerm{statement.pcrs}}};
     if (with_epoch) approved.terms.emplace_back(*statement.epoch);
-    EXPECT_EQ(read_back.value().approved(), policy_digest(approved));
+    EXPECT_EQ(read_back.value().approved(), policy_digest(approved, Checkpoint{}));
   }
 }
 

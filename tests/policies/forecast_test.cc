@@ -47,6 +47,13 @@ class ForecastTest : public testing::Test {
 TEST_F(ForecastTest, LiteralValues) {
   EXPECT_EQ(verdict({{pcr(7, 7)}}), Verdict::opens);
   EXPECT_EQ(verdict({{pcr(7, 7), PinTerm{}}}), Verdict::opens_with_pin);
+  const OnlineTerm online{authority.point()};
+  EXPECT_EQ(verdict({{pcr(7, 7), online}}), Verdict::opens_with_answer);
+  EXPECT_EQ(verdict({{pcr(7, 7), online, PinTerm{}}}), Verdict::opens_with_answer);
+  EXPECT_EQ(verdict({{pcr(7, 9), online}}), Verdict::other_pcrs);
+  EXPECT_EQ(verdict({{AnyTerm{{{{online}}, {{pcr(7, 7), PinTerm{}}}}}}}), Verdict::opens_with_pin);
+  EXPECT_EQ(verdict_word(Verdict::opens_with_answer), "opens_with_answer");
+  EXPECT_EQ(verdict_word(Verdict::never), "never");
   const Forecast other = forecast({{pcr(7, 7), pcr(4, 9)}}, state, {});
   EXPECT_EQ(other.verdict, Verdict::other_pcrs);
   EXPECT_EQ(other.pcrs, (std::vector<unsigned>{4}));

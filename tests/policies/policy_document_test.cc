@@ -37,6 +37,8 @@ std::string approvals(const std::string& more = "") {
   return R"({"approvals": {"public_key": ")" + key + R"(", "domain": "fleet")" + more + "}}";
 }
 
+const Checkpoint some{{1}, {}};
+
 PolicyState state() {
   PolicyState out;
   out.pcrs = {PcrSelection::parse("4,7,11").value(), {Digest{4}, Digest{7}, Digest{11}}};
@@ -51,7 +53,8 @@ TEST(PolicyDocument, IsWrittenAsItIsRead) {
            R"({"epoch": {"nv_index": 25169664, "at_most": 18446744073709551615}})",
            R"({"pcrs": {"11": ")" + std::string(64, 'b') + R"(", "7": ")" + std::string(64, 'a') +
                R"("}})",
-           R"({"any_of": [{"pin": true}, {"all_of": [{"pcrs": "7"}, {"epoch": true}]}]})"}) {
+           R"({"any_of": [{"pin": true}, {"all_of": [{"pcrs": "7"}, {"epoch": true}]}]})",
+           R"({"pcrs": "7"}, {"online": {"public_key": ")" + key + R"("}})"}) {
     const Policy policy = good(terms);
     const std::string text = policy_document(policy);
     const Result<PolicyDocument> again = parse(text);
@@ -163,6 +166,11 @@ TEST(PolicyDocument, TermsThatCannotBeAreRefused) {
   expect_refused(document(R"({"approvals": {"public_key": ")" + key + R"("}})"), "domain");
   expect_refused(document(approvals(R"(, "purpose": "all")")), "purpose");
   expect_refused(document(approvals(R"(, "policyRef": "x")")), "policyRef");
+  expect_refused(document(R"({"online": true})"), "no object");
+  expect_refused(document(R"({"online": {}})"), "public_key of its online approval");
+  expect_refused(document(R"({"online": {"public_key": "04"}})"), "public_key");
+  expect_refused(document(R"({"online": {"public_key": ")" + key + R"(", "domain": "a"}})"),
+                 "\"domain\" is not known");
   expect_refused(document(R"({"any_of": {}})"), "no list");
   expect_refused(document(R"({"any_of": [{"pin": true}]})"), "2 to 8");
   expect_refused(document(approvals() + "," + approvals()), "approvals stand behind");
@@ -186,7 +194,8 @@ TEST(PolicyDocument, OpenTermsAreFilledInFromTheRecord) {
   EXPECT_TRUE(complete(choice, state(), "host-b").ok());
   // A value that is named stays.
   const Policy named = good(R"({"pcrs": {"7": ")" + std::string(64, 'a') + R"("}})");
-  EXPECT_EQ(policy_digest(complete(named, state(), "host-b").value()), policy_digest(named));
+  EXPECT_EQ(policy_digest(complete(named, state(), "host-b").value(), some),
+            policy_digest(named, some));
 }
 
 TEST(PolicyDocument, WhatTheRecordDoesNotSayIsRefused) {

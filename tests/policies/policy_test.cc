@@ -24,6 +24,13 @@ ApprovalTerm approvals(const char* domain = "fleet",
   return out;
 }
 EpochTerm epoch(std::uint64_t at_most = 7) { return {0x01800f00, at_most}; }
+OnlineTerm online(std::uint8_t x = 0x33) {
+  OnlineTerm out;
+  out.key.x.fill(x);
+  out.key.y.fill(0x44);
+  return out;
+}
+const Checkpoint some{{1}, {3, 1'800'000'000}};
 Policy all(std::vector<PolicyTerm> terms) { return {std::move(terms)}; }
 PolicyTerm any(std::vector<Policy> branches) { return AnyTerm{std::move(branches)}; }
 
@@ -39,6 +46,9 @@ std::vector<Policy> good_policies() {
       all({PinTerm{}, any({all({pcrs("7")}), all({epoch()})})}),
       all({any({all({pcrs("7")}), all({pcrs("4"), PinTerm{}}),
                 all({any({all({epoch()}), all({pcrs("9")})})})})}),
+      all({approvals(), epoch(), online(), PinTerm{}}),
+      all({any({all({pcrs("7"), online()}), all({PinTerm{}, online(0x55)}),
+                all({any({all({epoch()}), all({online()})})})})}),
   };
 }
 
@@ -63,7 +73,7 @@ TEST(Policy, ParsingAndSerializingGiveTheSame) {
     const Result<Policy> read = Policy::parse(bytes);
     ASSERT_TRUE(read.ok()) << to_hex(bytes);
     EXPECT_EQ(read.value().serialize(), bytes);
-    EXPECT_EQ(policy_digest(read.value()), policy_digest(policy));
+    EXPECT_EQ(policy_digest(read.value(), some), policy_digest(policy, some));
   }
 }
 
@@ -91,6 +101,36 @@ TEST(Policy, TheBytesAreThoseOfTheSpecification) {
             "0000000000000001");
 }
 
+// Of this key, checkpoint and limits, computed by hand from docs/policies.md, "Digest".
+TEST(Policy, AnOnlineApprovalIsOfOneCheckpoint) {
+  const Policy policy = all({pcrs("7"), online()});
+  EXPECT_EQ(to_hex(all({online()}).serialize()),
+            "010604" + std::string(64, '3') + std::string(64, '4'));
+  const Digest reference =
+      Sha256::of(*from_hex("636b70742d7365616c2f76312f6f6e6c696e65"
+                           "01" +
+                           std::string(30, '0') +
+                           "00000003"
+                           "000000006b49d200"));
+  EXPECT_EQ(online_reference(some), reference);
+  const Bytes area = *from_hex("0023000b00040040000000100018000b000300100020" +
+                               std::string(64, '3') + "0020" + std::string(64, '4'));
+  const Digest first = Sha256::of(ByteWriter()
+                                      .bytes(policy_digest(all({pcrs("7")}), some))
+                                      .u32(0x160)
+                                      .u16(0x000b)
+                                      .bytes(Sha256::of(area))
+                                      .view());
+  EXPECT_EQ(policy_digest(policy, some), Sha256().update(first).update(reference).finish());
+  // Another checkpoint, and each other limit, is another digest; without the term it is the same.
+  for (const Checkpoint& other :
+       {Checkpoint{{2}, some.limits}, Checkpoint{some.id, {4, some.limits.not_after}},
+        Checkpoint{some.id, {3, 0}}, Checkpoint{some.id, {}}}) {
+    EXPECT_NE(policy_digest(policy, other), policy_digest(policy, some));
+    EXPECT_EQ(policy_digest(all({pcrs("7")}), other), policy_digest(all({pcrs("7")}), some));
+  }
+}
+
 TEST(Policy, EveryCutAndAnyTailIsRefused) {
   for (const Policy& policy : good_policies()) {
     Bytes bytes = policy.serialize();
@@ -112,7 +152,7 @@ TEST(Policy, EveryChangedByteIsRefusedOrAnotherPolicy) {
         const Result<Policy> read = Policy::parse(changed);
         if (!read.ok()) continue;
         EXPECT_EQ(read.value().serialize(), changed);
-        EXPECT_NE(policy_digest(read.value()), policy_digest(policy)) << at;
+        EXPECT_NE(policy_digest(read.value(), some), policy_digest(policy, some)) << at;
       }
     }
   }
@@ -132,7 +172,10 @@ TEST(Policy, NothingIsDemandedTwiceOnAPath) {
   EXPECT_REFUSED(all({PinTerm{}, PinTerm{}}), "twice");
   EXPECT_REFUSED(all({epoch(), epoch(3)}), "twice");
   EXPECT_REFUSED(all({PinTerm{}, any({all({PinTerm{}}), all({epoch()})})}), "twice");
+  EXPECT_REFUSED(all({online(), online(0x55)}), "twice");
+  EXPECT_REFUSED(all({online(), any({all({online(0x55)}), all({epoch()})})}), "twice");
   EXPECT_REFUSED(all({any({all({pcrs("7")}), all({pcrs("7")})})}), "demand the same");
+  EXPECT_REFUSED(all({any({all({online()}), all({online()})})}), "demand the same");
 }
 
 TEST(Policy, BranchesAreTwoToEightAndDemandSomething) {
@@ -175,12 +218,12 @@ TEST(Policy, FieldsAreInTheirBounds) {
 
 TEST(Policy, PathsEndInTheDigest) {
   for (const Policy& policy : good_policies()) {
-    for (const PolicyPath& path : policy_paths(policy)) {
-      EXPECT_EQ(path_digest(path), policy_digest(policy));
+    for (const PolicyPath& path : policy_paths(policy, some)) {
+      EXPECT_EQ(path_digest(path), policy_digest(policy, some));
     }
   }
-  EXPECT_EQ(policy_paths(good_policies().back()).size(), 4U);
-  EXPECT_EQ(policy_digest(all({})), Digest{});
+  EXPECT_EQ(policy_paths(good_policies().back(), some).size(), 4U);
+  EXPECT_EQ(policy_digest(all({}), some), Digest{});
 }
 
 TEST(Policy, KnowsWhatIsInItsBranches) {
@@ -188,6 +231,13 @@ TEST(Policy, KnowsWhatIsInItsBranches) {
       all({any({all({pcrs("7")}), all({any({all({PinTerm{}}), all({epoch()})})})})});
   EXPECT_TRUE(policy.has_pin());
   EXPECT_TRUE(policy.has_epoch());
+  EXPECT_FALSE(policy.has_online());
+  const Policy some_online = all({any({all({online()}), all({pcrs("7")})})});
+  EXPECT_TRUE(some_online.has_online());
+  EXPECT_FALSE(some_online.always_online());
+  EXPECT_TRUE(all({any({all({online()}), all({pcrs("7"), online(0x55)})})}).always_online());
+  EXPECT_TRUE(all({any({all({pcrs("7")}), all({epoch()})}), online()}).always_online());
+  EXPECT_FALSE(all({}).always_online());
   EXPECT_FALSE(all({pcrs("7")}).has_pin());
   EXPECT_FALSE(all({pcrs("7")}).has_epoch());
 }
