@@ -24,10 +24,15 @@ class Pcrs:
     mask: int
     values: bytes
 
-    def after(self, digest):
+    def after(self, digest, _immutable):
         """TPM2_PolicyPCR: command code, TPML_PCR_SELECTION, digest of the values."""
         selection = b"\0\0\0\1\0\x0b\3" + self.mask.to_bytes(3, "little")
         return sha256(digest, b"\0\0\1\x7f", selection, sha256(self.values))
+
+
+def key_name(x, y):
+    area = bytes.fromhex("0023 000b 00040040 0000 0010 0018 000b 0003 0010")
+    return b"\0\x0b" + sha256(area, b"\0\x20", x, b"\0\x20", y)
 
 
 @dataclass
@@ -37,12 +42,10 @@ class Approvals:
     y: bytes
     domain: bytes
 
-    def after(self, _digest):
+    def after(self, _digest, _immutable):
         """TPM2_PolicyAuthorize, which begins from nothing again."""
-        area = bytes.fromhex("0023 000b 00040040 0000 0010 0018 000b 0003 0010")
-        name = b"\0\x0b" + sha256(area, b"\0\x20", self.x, b"\0\x20", self.y)
         reference = b"ckpt-seal/" + {1: b"restore", 2: b"migrate"}[self.purpose] + b"/" + self.domain
-        return sha256(sha256(FRESH, b"\0\0\1\x6a", name), reference)
+        return sha256(sha256(FRESH, b"\0\0\1\x6a", key_name(self.x, self.y)), reference)
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Epoch:
     index: int
     highest: int
 
-    def after(self, digest):
+    def after(self, digest, _immutable):
         """TPM2_PolicyNV: at most `highest`, compared from offset 0, unsigned."""
         area = self.index.to_bytes(4, "big") + bytes.fromhex("000b 22060012 0000 0008")
         operation = sha256(self.highest.to_bytes(8, "big"), b"\0\0", b"\0\x09")
@@ -59,25 +62,38 @@ class Epoch:
 
 @dataclass
 class Pin:
-    def after(self, digest):
+    def after(self, digest, _immutable):
         """TPM2_PolicyAuthValue."""
         return sha256(digest, b"\0\0\1\x6b")
+
+
+@dataclass
+class Online:
+    x: bytes
+    y: bytes
+
+    def after(self, digest, immutable):
+        """TPM2_PolicySigned, whose reference says for which checkpoint and within which limits."""
+        limits = immutable.restores.to_bytes(4, "big") + immutable.not_after.to_bytes(8, "big")
+        reference = sha256(b"ckpt-seal/v1/online", immutable.checkpoint_id, limits)
+        return sha256(sha256(digest, b"\0\0\1\x60", key_name(self.x, self.y)), reference)
 
 
 @dataclass
 class AnyOf:
     branches: list = field(default_factory=list)
 
-    def after(self, digest):
+    def after(self, digest, immutable):
         """TPM2_PolicyOR over what each branch leads to from here."""
-        reached = [policy_digest(branch, digest) for branch in self.branches]
+        reached = [policy_digest(branch, immutable, digest) for branch in self.branches]
         require(len(set(reached)) == len(reached), RULE, "two branches of a policy are equal")
         return sha256(FRESH, b"\0\0\1\x71", *reached)
 
 
-def policy_digest(terms, digest=FRESH):
+def policy_digest(terms, immutable, digest=FRESH):
+    """In a slot of the file that `immutable` is of."""
     for term in terms:
-        digest = term.after(digest)
+        digest = term.after(digest, immutable)
     return digest
 
 
@@ -108,13 +124,15 @@ def parse_terms(raw, depth):
 
 def parse_term(cursor, depth):
     kind = cursor.number(1)
-    require(1 <= kind <= 5, RULE, "the kind of a term of a policy is unknown")
+    require(1 <= kind <= 6, RULE, "the kind of a term of a policy is unknown")
     if kind == 1:
         return parse_pcrs(cursor)
     if kind == 2:
         return parse_approvals(cursor)
     if kind == 3:
         return parse_epoch(cursor)
+    if kind == 6:
+        return Online(*parse_key(cursor))
     return Pin() if kind == 4 else parse_any_of(cursor, depth)
 
 
@@ -126,11 +144,15 @@ def parse_pcrs(cursor):
     return Pcrs(mask, cursor.take(32 * mask.bit_count()))
 
 
+def parse_key(cursor):
+    require(cursor.number(1) == 4, RULE, "the key of an authority does not begin with 04")
+    return cursor.take(32), cursor.take(32)
+
+
 def parse_approvals(cursor):
     purpose = cursor.number(1)
     require(purpose in (1, 2), RULE, "the purpose of approvals is not 1 or 2")
-    require(cursor.number(1) == 4, RULE, "the key of an authority does not begin with 04")
-    x, y = cursor.take(32), cursor.take(32)
+    x, y = parse_key(cursor)
     domain = cursor.take(cursor.number(1))
     name = re.fullmatch(rb"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", domain)
     require(name, RULE, "the domain of approvals is not a name")
@@ -175,3 +197,4 @@ def check_path(path):
     require(not later, RULE, "approvals are not the first term of a policy")
     require(count(Epoch) <= 1, RULE, "a policy asks twice for an epoch")
     require(count(Pin) <= 1, RULE, "a policy asks twice for a PIN")
+    require(count(Online) <= 1, RULE, "a policy asks twice for an online approval")

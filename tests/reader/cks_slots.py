@@ -140,8 +140,8 @@ class TpmBody:
     secret: bytes = b""
 
 
-def parse_tpm(raw):
-    """The body of a TPM slot."""
+def parse_tpm(raw, immutable):
+    """The body of a TPM slot of that file."""
     rule = "TPM slot (kind 1)"
     cursor = Cursor(raw, rule, "a TPM slot")
     body = TpmBody(cursor.take(32), cursor.take(34), cursor.number(1))
@@ -156,7 +156,7 @@ def parse_tpm(raw):
     body.private = sized(cursor, 1024, "the private area's length in a TPM slot is not 1 to 1024")
     body.secret = sized(cursor, 512, "the secret's length in a TPM slot is not 1 to 512")
     require(cursor.left() == 0, rule, "something follows the secret of a TPM slot")
-    check_public(body)
+    check_public(body, immutable)
     return body
 
 
@@ -166,7 +166,7 @@ def sized(cursor, most, message):
     return cursor.take(length)
 
 
-def check_public(body):
+def check_public(body, immutable):
     rule = "TPM slot (kind 1)"
     cursor = Cursor(body.public, rule, "the public area of a TPM slot")
     require(cursor.number(2) == 0x0008, rule, "the sealed object is not KEYEDHASH")
@@ -174,7 +174,7 @@ def check_public(body):
     allowed = SEALED_ATTRIBUTES_WITH_PIN if cks_policy.has_pin(body.policy) else SEALED_ATTRIBUTES
     require(cursor.number(4) == allowed, rule, "the attributes of the sealed object are not allowed")
     policy = cursor.take(cursor.number(2))
-    digest = cks_policy.policy_digest(body.policy)
+    digest = cks_policy.policy_digest(body.policy, immutable)
     require(policy == digest, rule, "the policy of the sealed object is not that of the slot")
     require(cursor.number(2) == 0x0010, rule, "the scheme of the sealed object is not NULL")
     require(cursor.number(2) == 32, rule, "the unique field of the sealed object is not a SHA-256")
@@ -196,7 +196,7 @@ def unwrap_tpm(slot, immutable, keys):
     require(len(slot.body) >= 67, rule, "a TPM slot is shorter than its fixed fields")
     if slot.body[32:66] != parent_name:
         return None
-    body = parse_tpm(slot.body)
+    body = parse_tpm(slot.body, immutable)
     name = b"\x00\x0b" + sha256(body.public)
     sensitive = open_private(body, name, agree_on_seed(body.secret, parent, keys.parent_scalar))
 

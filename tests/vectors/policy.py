@@ -14,9 +14,11 @@ Policy = namedtuple("Policy", "encoded step pin")
 
 ZEROS = bytes(32)
 POLICY_PCR, POLICY_NV = u32(0x17F), u32(0x149)
+POLICY_SIGNED = u32(0x160)
 POLICY_AUTHORIZE, POLICY_AUTH_VALUE, POLICY_OR = u32(0x16A), u32(0x16B), u32(0x171)
 AUTHORITY = crypto.multiply(crypto.scalar_from("ckpt-seal vectors authority"))
 EPOCH_INDEX = 0x01800001
+CHECKPOINT_ID = crypto.stream("ckpt-seal vectors checkpoint id", 16)
 
 
 def policy(*terms, count=None, tail=b""):
@@ -41,12 +43,16 @@ def pcrs(*numbers, salt=b"", mask=None):
     return Term(b"\x01" + u32(mask) + values, lambda d: sha256(d + POLICY_PCR + selection + sha256(values)), False)
 
 
+def key_name(x, y):
+    public = u16(0x23) + u16(0x0B) + u32(0x40040) + u16(0) + u16(0x10) + u16(0x18) + u16(0x0B) + u16(3) + u16(0x10)
+    return u16(0x0B) + sha256(public + u16(32) + x + u16(32) + y)
+
+
 def approvals(domain="fleet", purpose=1, point=AUTHORITY, first=4):
     x, y = crypto.coordinates(point)
     domain = domain.encode("ascii")
     encoded = bytes([2, purpose, first]) + x + y + bytes([len(domain)]) + domain
-    public = u16(0x23) + u16(0x0B) + u32(0x40040) + u16(0) + u16(0x10) + u16(0x18) + u16(0x0B) + u16(3) + u16(0x10)
-    name = u16(0x0B) + sha256(public + u16(32) + x + u16(32) + y)
+    name = key_name(x, y)
     word = "migrate" if purpose == 2 else "restore"
     reference = b"ckpt-seal/" + word.encode("ascii") + b"/" + domain
     return Term(encoded, lambda _d: sha256(sha256(ZEROS + POLICY_AUTHORIZE + name) + reference), False)
@@ -60,6 +66,14 @@ def epoch(highest=3, index=EPOCH_INDEX):
 
 def pin():
     return Term(b"\x04", lambda d: sha256(d + POLICY_AUTH_VALUE), True)
+
+
+def online(point=AUTHORITY, first=4, restores=0, not_after=0, checkpoint_id=CHECKPOINT_ID):
+    """For that checkpoint and those limits, of which the bytes of the term say nothing."""
+    x, y = crypto.coordinates(point)
+    reference = sha256(b"ckpt-seal/v1/online" + checkpoint_id + u32(restores) + u64(not_after))
+    name = key_name(x, y)
+    return Term(bytes([6, first]) + x + y, lambda d: sha256(sha256(d + POLICY_SIGNED + name) + reference), False)
 
 
 def unknown(kind):

@@ -2,10 +2,11 @@
 """TPM slots of form 2: policies of every shape, and a fault for each rule of docs/policies.md, "Encoding". The authPolicy
 is that of the faulty bytes wherever they have one, so that nothing but the rule refuses."""
 
-from policy import any_of, approvals, epoch, pcrs, pin, policy, unknown
-from primitives import u16, u32
+from policy import any_of, approvals, epoch, online, pcrs, pin, policy, unknown
+from primitives import multiply, scalar_from, u16, u32
 from scenario import Scenario, flip, put
 from scenarios_good import OTHER_PARENT, PARENT
+from scenarios_header import NOT_AFTER, RESTORES, with_conditions
 from scenarios_slots import OUR_TPM
 from tpm_slot import PIN, tpm_body
 from writer import frame
@@ -13,6 +14,9 @@ from writer import frame
 RULE = "TPM slot (kind 1)"
 # With the checkpoint id of the vectors the last byte of what HKDF makes of it is 0.
 PIN_WITH_ZERO = "26"
+LIMITS = {"immutable": with_conditions(u16(2), NOT_AFTER, RESTORES)}
+IN_LIMITS = {"restores": 2, "not_after": 16725225600}
+OTHER_AUTHORITY = multiply(scalar_from("ckpt-seal vectors other authority"))
 LONGEST_NAME = "a" * 31 + ".-" + "9" * 30
 
 
@@ -26,7 +30,8 @@ def states(count, first=0):
 
 
 def seal(name, what, asked, inject=None, pin_text=PIN, parent=PARENT, **rest):
-    options = {"slots": lambda w: [frame(1, tpm_body(w, parent, any_policy=asked, pin=pin_text))], "inject": inject or {}}
+    inject = rest.pop("limits", {}) | (inject or {})
+    options = {"slots": lambda w: [frame(1, tpm_body(w, parent, any_policy=asked, pin=pin_text))], "inject": inject}
     settings = OUR_TPM | rest.pop("settings", {})
     return Scenario(name, RULE, what, options=options, settings=settings, **rest)
 
@@ -135,6 +140,14 @@ GOOD = [
         any_of([any_of(approvals(), state(1)), epoch()], state(2), approvals("other", purpose=2)),
         pin(),
     ),
+    good("online", "An online approval alone, of a file without limits.", online()),
+    good("online_limits", "PCRs and an online approval, of a file with both limits.", pcrs(0), online(**IN_LIMITS), limits=LIMITS),
+    good(
+        "online_in_branches",
+        "Online approvals by two keys, once on each path, and approvals by one of them.",
+        approvals(),
+        any_of([state(1), online()], [pin(), online(OTHER_AUTHORITY)], epoch()),
+    ),
     good("two_choices", "The same choice twice, one behind the other.", any_of(*states(2)), any_of(*states(2))),
     good("pcrs_twice", "Two terms of PCRs.", pcrs(7), pcrs(0, 2)),
     good("pcrs_in_branches", "A choice of PCRs is no PCRs term alone.", any_of(*states(8))),
@@ -158,8 +171,11 @@ ENCODING = [
     bad("count_too_low", "The number of terms is one less.", pcrs(0), epoch(), count=1),
     bad("terms_17", "There are 17 terms.", *states(17)),
     bad("kind_0", "The kind of a term is 0.", pcrs(0), unknown(0)),
-    bad("kind_6", "The kind of a term is 6.", pcrs(0), unknown(6)),
-    bad("kind_6_in_branch", "The kind of a term in a branch is 6.", any_of(state(1), [state(2), unknown(6)])),
+    bad("kind_7", "The kind of a term is 7.", pcrs(0), unknown(7)),
+    bad("kind_7_in_branch", "The kind of a term in a branch is 7.", any_of(state(1), [state(2), unknown(7)])),
+    bad("online_without_key", "An online approval has no key.", pcrs(0), unknown(6)),
+    bad("online_cut", "The key of an online approval lacks its last byte.", pcrs(0), online(), inject={"tpm_fields": cut}),
+    bad("online_key_compressed", "The key of an online approval begins with 03.", pcrs(0), online(first=3)),
     bad("pcr_mask_zero", "A PCRs term names no PCR.", pcrs(), epoch()),
     bad("pcr_10", "A PCRs term names PCR 10.", pcrs(0, 10), epoch()),
     bad("pcr_24", "A PCRs term names PCR 24.", pcrs(0, 24), epoch()),
@@ -220,6 +236,14 @@ PATHS = [
     ),
     bad("pin_twice", "A PIN stands twice.", pin(), pin()),
     bad("pin_twice_on_one_path", "A PIN stands before the choice and in one branch.", pin(), any_of(state(1), [state(2), pin()])),
+    bad("online_twice", "Two online approvals, by two keys.", online(), online(OTHER_AUTHORITY)),
+    bad(
+        "online_twice_on_one_path",
+        "An online approval stands in one branch and behind the choice.",
+        any_of(state(1), [state(2), online()]),
+        online(OTHER_AUTHORITY),
+    ),
+    bad("branches_equal_online", "Two branches are equal online approvals.", any_of(online(), online()), epoch()),
     bad("branches_equal", "Two branches of three are equal.", any_of(state(1), state(2), state(1)), epoch()),
     bad(
         "branches_equal_in_nested",
@@ -238,6 +262,11 @@ OBJECT = [
         any_of([state(1), epoch()], [state(2), epoch()]),
         inject={"tpm_public": put(10, policy(state(1), epoch()).step(bytes(32)))},
     ),
+    bad("online_of_other_checkpoint", "The authPolicy is of another checkpoint.", online(checkpoint_id=bytes(16))),
+    bad("online_without_limits", "The authPolicy is of a file without limits, and this one has them.", online(), limits=LIMITS),
+    bad("online_with_limits", "The authPolicy is of a file with limits, and this one has none.", online(**IN_LIMITS)),
+    bad("online_more_restores", "The authPolicy allows one more.", online(**IN_LIMITS | {"restores": 3}), limits=LIMITS),
+    bad("online_later", "The authPolicy allows a second more.", online(**IN_LIMITS | {"not_after": 16725225601}), limits=LIMITS),
     bad("pin_no_da", "There is a PIN, and noDA is set.", pin(), inject=attributes(0x480)),
     bad("pin_no_da_one_path", "There is a PIN on one path, and noDA is set.", any_of(state(1), pin()), inject=attributes(0x480)),
     bad("pin_user_with_auth", "There is a PIN, and userWithAuth is set.", pin(), inject=attributes(0xC0)),
@@ -252,7 +281,7 @@ OBJECT = [
         "other_host",
         "The policy of another host's slot has an unknown term, and there is no other slot.",
         pcrs(0),
-        unknown(6),
+        unknown(7),
         parent=OTHER_PARENT,
         exit=9,
     ),
