@@ -80,6 +80,7 @@ Result<Child> Child::start(const std::vector<std::string>& argv, Descriptors des
   if (pid == 0) {
     if (orphan == Orphan::ended) die_with_parent(parent, SIGTERM);
     if (group == Group::its_own) setpgid(0, 0);
+    if (group == Group::its_own_session) setsid();
     unblock_signals();
     if (redirect(descriptors.input, 0) && redirect(descriptors.output, 1) &&
         redirect(descriptors.error, 2)) {

@@ -32,7 +32,8 @@ class Child {
   };
 
   // A group of its own is not reached by what a terminal sends to this process's, a Ctrl-C.
-  enum class Group : std::uint8_t { ours, its_own };
+  // A session of its own is that, and has no terminal to ask on either.
+  enum class Group : std::uint8_t { ours, its_own, its_own_session };
 
   enum class Orphan : std::uint8_t { ended, goes_on };
 

@@ -113,12 +113,17 @@ std::vector<int> Identities::descriptors() const {
 }
 
 IdentityFactory Identities::factory(std::uint32_t memory_limit_kib) const {
-  return [this, memory_limit_kib]() -> Result<std::vector<std::unique_ptr<Identity>>> {
+  return [this, memory_limit_kib](
+             HelperChannel& channel) -> Result<std::vector<std::unique_ptr<Identity>>> {
     std::vector<std::unique_ptr<Identity>> out;
     if (host_key_ && session_) {
       ReleaseHelp help = release_->help([this] { return ask_tpm_pin(); });
       help.cap_pcr = cap_pcr_;
       help.released = [this](const PcrState& state) { tell_released(state); };
+      help.who = host_->record().record().name;
+      if (online_) {
+        help.approver = [&channel](ByteView request) { return channel.approve(request); };
+      }
       out.push_back(host_->tpm_identity(session_->tcti(), std::move(help)));
     }
     if (host_key_ && !session_) {

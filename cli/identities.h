@@ -28,6 +28,8 @@ class Identities {
   // After the TPM has released a key, this PCR is extended. Code::usage when no TPM is asked, or
   // for PCR 10, which nothing binds.
   Status cap(unsigned pcr);
+  // There is somebody who can be asked for online approvals.
+  void ask_online() { online_ = true; }
   // Starts the TPM and opens where passphrases come from, as far as they are wanted.
   Status open(int passphrase_fd);
   // After open(); refers to this. A passphrase may need so much memory.
@@ -65,6 +67,7 @@ class Identities {
   std::vector<TokenName> tokens_;
   std::string folder_;  // of the sealed file; empty: none
   std::optional<unsigned> cap_pcr_;
+  bool online_ = false;
   std::optional<TpmSession> session_;
   std::optional<ReleaseInputs> release_;
   std::optional<PassphraseSource> source_;

@@ -63,6 +63,15 @@ void add_key_options(const Verb& verb, ReadingOptions& options, bool opens) {
               "Most memory that a passphrase may need (default: half of the machine's, at most "
               "1024)")
       .value_name("MIB");
+  verb.option("--approver", options.approver,
+              "Where the policy wants an online approval: a command (run by /bin/sh, without a "
+              "terminal) that reads a request and writes the answer, such as 'ssh authority "
+              "ckpt-seal authority answer ...'")
+      .value_name("COMMAND");
+  verb.option("--approver-timeout", options.approver_timeout, "How long it may take")
+      .value_name("SECONDS")
+      .shows_default()
+      .between(1, 3600);
   verb.option("--trust", options.trusted_records, "Also trust this host record as origin")
       .value_name("RECORD");
   verb.option("--fingerprint", options.fingerprint, "The record of --trust must have this one")
@@ -99,6 +108,8 @@ Result<std::unique_ptr<Reading>> Reading::prepare(const Globals& globals,
   CKPTSEAL_TRY(reading->add_identities(options, key));
   reading->job_.allow_unsigned = options.allow_unsigned;
   reading->job_.check_time = check_not_after;
+  reading->approver_.command = options.approver;
+  reading->approver_.timeout = std::chrono::seconds(options.approver_timeout);
   return reading;
 }
 
@@ -161,6 +172,7 @@ Status Reading::add_identities(const ReadingOptions& options, Key key) {
   if (names.empty() && key == Key::host_by_default && host_->provisioned()) names = {"self"};
   CKPTSEAL_ASSIGN(Identities identities, Identities::find(*host_, names, options.file));
   if (key == Key::none || identities.empty()) return {};
+  if (!options.approver.empty()) identities.ask_online();
   if (options.cap_pcr >= 0) CKPTSEAL_TRY(identities.cap(static_cast<unsigned>(options.cap_pcr)));
   CKPTSEAL_TRY(identities.open(options.passphrase_fd));
   identities_.emplace(std::move(identities));
@@ -179,6 +191,7 @@ HelperEvents Reading::events(Console& console) {
   events.warning = [this, &console](const std::string& clause) {
     console.warn(with_subject(name_, Error{Code::failed, clause, 0}).message);
   };
+  events.approve = [this](ByteView request) { return ask_approver(approver_, request); };
   events.tpm_done = [this] {
     if (identities_) identities_->stop_tpm();
   };

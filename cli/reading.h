@@ -3,6 +3,7 @@
 // What open, verify and inspect share: the sealed file, whom to trust, and which identity opens it.
 #pragma once
 
+#include "cli/approver.h"
 #include "cli/host_access.h"
 #include "cli/identities.h"
 #include "sealing/jobs.h"
@@ -18,6 +19,8 @@ struct ReadingOptions {
   bool allow_unsigned = false;
   std::uint32_t max_memory_mib = 0;  // 0: the standard limit
   int cap_pcr = -1;                  // none
+  std::string approver;              // command; empty: none
+  unsigned approver_timeout = 60;
 };
 
 void add_reading_options(const Verb& verb, ReadingOptions& options, bool opens);
@@ -48,6 +51,8 @@ class Reading {
   void remember_opening(const HelperReport& report) const;
   // The events of every reading verb; a TPM that was started is stopped once it is not needed.
   HelperEvents events(Console& console);
+  // Of whoever holds them back, and still is to be interrupted while an approver is waited for.
+  void watch(EndingSignals& signals) { approver_.signals = &signals; }
 
  private:
   Reading() = default;
@@ -61,6 +66,7 @@ class Reading {
   UniqueFd fd_;
   std::optional<HostAccess> host_;
   std::optional<Identities> identities_;
+  Approver approver_;
   ReadJob job_;
 };
 

@@ -44,6 +44,7 @@ Result<Outcome> start_process(const Globals& globals, const RestoreVerbOptions& 
   job.read = reading->job();
   CKPTSEAL_TRY(signals.hold());
   job.criu.signals = &signals;
+  reading->watch(signals);
   // What cannot be written is found out while nothing runs yet.
   std::optional<OutputFile> pidfile;
   if (!options.pidfile.empty()) {

@@ -51,7 +51,7 @@ Result<HelperReport> serve_file(const RestoreJob& job, int listener, HelperChann
   }
   HelperReport report = report_file(file);
   report.set_signature_verified(true);
-  CKPTSEAL_ASSIGN(const UnlockedSlot slot, find_key(file, read));
+  CKPTSEAL_ASSIGN(const UnlockedSlot slot, find_key(file, read, channel));
   CKPTSEAL_TRY(channel.tpm_done());
   reached("restore: the key is released");
   CKPTSEAL_TRY(channel.start_peer());

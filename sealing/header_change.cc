@@ -110,7 +110,7 @@ Result<HelperReport> rewrap(const RewrapJob& job, HelperChannel& channel) {
         "others");
   }
   CKPTSEAL_ASSIGN(std::vector<Slot> slots, without_removed(header.slots, job.removals));
-  CKPTSEAL_ASSIGN(const UnlockedSlot unlocked, find_key(file, read));
+  CKPTSEAL_ASSIGN(const UnlockedSlot unlocked, find_key(file, read, channel));
   CKPTSEAL_TRY(channel.tpm_done());
   std::vector<Slot> added;
   if (job.recipients) {

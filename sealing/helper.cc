@@ -22,7 +22,8 @@ namespace ckptseal {
 namespace {
 
 constexpr std::uint32_t largest_message = 16 << 20;
-constexpr int last_words_ms = 5000;  // of a helper whose other end failed
+constexpr std::size_t largest_approval = 4096;  // docs/policies.md, "Online approval"
+constexpr int last_words_ms = 5000;             // of a helper whose other end failed
 
 Error no_message() { return {Code::failed, "The helper sent a message that is none.", 0}; }
 
@@ -184,6 +185,17 @@ Result<EcdsaSignature> HelperChannel::sign(const Digest& digest) {
   return signature;
 }
 
+Result<Bytes> HelperChannel::approve(ByteView request) {
+  proto::FromHelper message;
+  message.set_online_request(request.data(), request.size());
+  CKPTSEAL_ASSIGN(const proto::ToHelper answer, ask(message));
+  const ByteView bytes = as_bytes(answer.online_answer());
+  if (!answer.has_online_answer() || bytes.size() > largest_approval) {
+    return Error{Code::failed, "The answer of the approver has a wrong length.", 0};
+  }
+  return Bytes(bytes.begin(), bytes.end());
+}
+
 Status HelperChannel::report(HelperReport report) {
   proto::FromHelper message;
   *message.mutable_report() = std::move(report);
@@ -238,6 +250,21 @@ Status answer_sign_request(int socket, const std::string& bytes, const HelperEve
     answer.set_signature(signature.value().data(), signature.value().size());
   } else {
     set_failure(*answer.mutable_failure(), signature.error());
+  }
+  return tell(socket, answer);
+}
+
+Status answer_online_request(int socket, const std::string& request, const HelperEvents& events) {
+  proto::ToHelper answer;
+  if (request.size() > largest_approval || !events.approve) {
+    set_failure(*answer.mutable_failure(), {Code::failed, "There is nobody to ask.", 0});
+    return tell(socket, answer);
+  }
+  const Result<Bytes> bytes = events.approve(as_bytes(request));
+  if (bytes.ok()) {
+    answer.set_online_answer(bytes.value().data(), bytes.value().size());
+  } else {
+    set_failure(*answer.mutable_failure(), bytes.error());
   }
   return tell(socket, answer);
 }
@@ -343,6 +370,8 @@ Status HelperTalk::take(const proto::FromHelper& message) {
       return {};
     case proto::FromHelper::kSignDigest:
       return answer_sign_request(socket_, message.sign_digest(), events_);
+    case proto::FromHelper::kOnlineRequest:
+      return answer_online_request(socket_, message.online_request(), events_);
     case proto::FromHelper::kWarning:
       if (events_.warning) events_.warning(message.warning());
       return {};

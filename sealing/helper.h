@@ -40,6 +40,8 @@ class HelperChannel {
   Result<EcdsaSignature> sign(const Digest& digest);
   // Returns success once the use is written down, for good; else no content may be given out.
   Status count_use(const UseRequest& use);
+  // Asks for an online approval. What comes back was read by nobody yet.
+  Result<Bytes> approve(ByteView request);
   // Asks whether whoever made the input ended well, for the end of a pipe does not say.
   Status confirm_input();
   // Returns once whoever connects to the helper was started: everything is ready for it.
@@ -70,6 +72,7 @@ struct HelperEvents {
   std::function<void(const proto::Authentic&)> authentic;  // of the right lengths
   std::function<Result<EcdsaSignature>(const Digest&)> sign;
   std::function<Status(const UseRequest&)> count_use;  // left out: what is limited is refused
+  std::function<Result<Bytes>(ByteView request)> approve;
   std::function<Status()> input_ended;
   std::function<Status()> start_peer;
   std::function<Status()> stop_reader;

@@ -10,9 +10,10 @@
 namespace ckptseal {
 
 // Called in the helper, hardened but not yet in the sandbox: passphrases are read and TPMs reached
-// there and nowhere else.
+// there and nowhere else. By the channel identities ask for online approvals.
 using RecipientFactory = std::function<Result<std::vector<std::unique_ptr<Recipient>>>()>;
-using IdentityFactory = std::function<Result<std::vector<std::unique_ptr<Identity>>>()>;
+using IdentityFactory =
+    std::function<Result<std::vector<std::unique_ptr<Identity>>>(HelperChannel&)>;
 
 struct SealJob {
   int input_fd = -1;             // read to its end

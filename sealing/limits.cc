@@ -5,13 +5,13 @@
 
 namespace ckptseal {
 
-Result<UnlockedSlot> find_key(const SealedFile& file, const ReadJob& job) {
+Result<UnlockedSlot> find_key(const SealedFile& file, const ReadJob& job, HelperChannel& channel) {
   const UseLimits& limits = file.immutable().limits;
   if (limits.not_after != 0) {
     if (!job.check_time) return Error{Code::revoked, "it has an end, and there is no clock", 0};
     CKPTSEAL_TRY(job.check_time(limits.not_after));
   }
-  CKPTSEAL_ASSIGN(const auto identities, job.identities());
+  CKPTSEAL_ASSIGN(const auto identities, job.identities(channel));
   return unlock_slot(file.header(), identities, job.only_slot);
 }
 

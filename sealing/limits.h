@@ -10,7 +10,7 @@ namespace ckptseal {
 
 // Step 4 of "Reading" up to the data key, unless the checkpoint's time is over. TPM and tokens are
 // let go of when it returns.
-Result<UnlockedSlot> find_key(const SealedFile& file, const ReadJob& job);
+Result<UnlockedSlot> find_key(const SealedFile& file, const ReadJob& job, HelperChannel& channel);
 
 // Before the first byte of content is given out, and after everything was verified that can be
 // without giving out any: once it returns success, a limited checkpoint has one use less.

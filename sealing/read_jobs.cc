@@ -26,7 +26,7 @@ Status send_warnings(const SealedFile& file, HelperChannel& channel) {
 // Steps 4 to 6, the last part of them in the sandbox. `file` must outlive what comes out.
 Result<UnlockedFile> unlock(const SealedFile& file, const ReadJob& job, HelperReport& report,
                             HelperChannel& channel) {
-  CKPTSEAL_ASSIGN(const UnlockedSlot slot, find_key(file, job));
+  CKPTSEAL_ASSIGN(const UnlockedSlot slot, find_key(file, job, channel));
   CKPTSEAL_TRY(channel.tpm_done());
   CKPTSEAL_TRY(enter_sandbox());
   CKPTSEAL_ASSIGN(UnlockedFile unlocked, UnlockedFile::open(file, slot, job.origins));

@@ -78,7 +78,7 @@ ReadJob read_job(int fd) {
   ReadJob job;
   job.sealed_fd = fd;
   job.allow_unsigned = true;
-  job.identities = [] { return test::identities_for({"alice"}); };
+  job.identities = [](HelperChannel&) { return test::identities_for({"alice"}); };
   return job;
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <stdexcept>
 
@@ -126,6 +127,51 @@ TEST(HelperTest, TheParentSigns) {
   EXPECT_EQ(locked.error().code, Code::locked);
   EXPECT_EQ(locked.error().cause, 0x921U);
   EXPECT_FALSE(run(body).ok()) << "a parent that cannot sign";
+}
+
+TEST(HelperTest, TheParentGetsAnApproval) {
+  const Body body = [](HelperChannel& channel) -> Result<HelperReport> {
+    CKPTSEAL_ASSIGN(const Bytes answer, channel.approve(as_bytes("please")));
+    HelperReport out;
+    out.set_origin(answer.data(), answer.size());
+    return out;
+  };
+  HelperEvents events;
+  Bytes answer = {0, 0xff, '\n'};
+  events.approve = [&](ByteView request) -> Result<Bytes> {
+    EXPECT_EQ(as_text(request), "please");
+    return answer;
+  };
+  for (const std::size_t size : {3U, 0U, 4096U}) {
+    answer.resize(size, 7);
+    const Result<HelperReport> report = run(body, events);
+    ASSERT_TRUE(report.ok()) << report.error().message;
+    EXPECT_TRUE(same_bytes(as_bytes(report.value().origin()), answer));
+  }
+  answer.resize(4097);
+  EXPECT_FALSE(run(body, events).ok()) << "an answer that is too long";
+  events.approve = [](ByteView) -> Result<Bytes> {
+    return Error{Code::revoked, "Not any more.", EINTR};
+  };
+  const Result<HelperReport> refused = run(body, events);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Code::revoked);
+  EXPECT_EQ(refused.error().cause, static_cast<std::uint32_t>(EINTR));
+  EXPECT_FALSE(run(body).ok()) << "a parent that asks nobody";
+  bool asked = false;
+  events.approve = [&](ByteView) -> Result<Bytes> {
+    asked = true;
+    return Bytes();
+  };
+  const std::string much(4097, 'x');
+  EXPECT_FALSE(run(
+                   [&](HelperChannel& channel) -> Result<HelperReport> {
+                     CKPTSEAL_TRY(channel.approve(as_bytes(much)));
+                     return HelperReport();
+                   },
+                   events)
+                   .ok());
+  EXPECT_FALSE(asked);
 }
 
 TEST(HelperTest, AHelperThatIsKilledIsOneSentence) {

@@ -37,7 +37,7 @@ class JobTest : public testing::Test {
     ReadJob job;
     job.sealed_fd = fd;
     job.origins = {origin.trusted()};
-    job.identities = [] { return test::identities_for({"alice"}); };
+    job.identities = [](HelperChannel&) { return test::identities_for({"alice"}); };
     return job;
   }
   HelperEvents events() {
@@ -116,7 +116,7 @@ TEST_F(JobTest, APassphraseWrapsAndUnwrapsInFourLanes) {
   ASSERT_TRUE(report.ok()) << report.error().message;
   ReadJob read = read_job(output.get());
   for (const bool right : {true, false}) {
-    read.identities = [&] {
+    read.identities = [&](HelperChannel&) {
       test::Identities out;
       out.push_back(std::make_unique<PassphraseIdentity>(
           secret_of(right ? "correct horse" : "wrong horse"), 1024));
@@ -203,7 +203,7 @@ TEST_F(JobTest, ADamagedChunkGivesNothingUnverified) {
 TEST_F(JobTest, VerifyWithAnOptionalKey) {
   const UniqueFd file = memory_file(sealed(pattern("content", 1000)));
   ReadJob job = read_job(file.get());
-  job.identities = [] { return test::identities_for({"stranger"}); };
+  job.identities = [](HelperChannel&) { return test::identities_for({"stranger"}); };
   EXPECT_EQ(verify_in_helper(job, false, events()).error().code, Code::no_slot);
   const Result<HelperReport> verified = verify_in_helper(job, true, events());
   ASSERT_TRUE(verified.ok());

@@ -42,7 +42,7 @@ class LimitsTest : public testing::Test {
     ReadJob job;
     job.sealed_fd = fd;
     job.origins = {origin.trusted()};
-    job.identities = [] { return test::identities_for({"alice"}); };
+    job.identities = [](HelperChannel&) { return test::identities_for({"alice"}); };
     job.check_time = [](std::uint64_t not_after) {
       return not_after > 2000 ? Status() : Status(Error{Code::revoked, "it is over", 0});
     };
@@ -112,7 +112,7 @@ TEST_F(LimitsTest, WhatGivesOutNoContentAsksNothing) {
 TEST_F(LimitsTest, AfterItsEndNoSlotIsTried) {
   const UniqueFd file = sealed({0, 2000});
   ReadJob job = read_job(file.get());
-  job.identities = []() -> Result<std::vector<std::unique_ptr<Identity>>> {
+  job.identities = [](HelperChannel&) -> Result<std::vector<std::unique_ptr<Identity>>> {
     return Error{Code::failed, "a slot was tried", 0};
   };
   const UniqueFd output = memory_file();
@@ -157,7 +157,7 @@ TEST_F(LimitsTest, WhatIsRefusedBeforeCostsNothing) {
         open_in_helper(read_job(other.get()), Content::stream, output.get(), counting()).ok());
   }
   ReadJob stranger = read_job(file.get());
-  stranger.identities = [] { return test::identities_for({"bob"}); };
+  stranger.identities = [](HelperChannel&) { return test::identities_for({"bob"}); };
   expect_error(open_in_helper(stranger, Content::stream, output.get(), counting()), Code::no_slot,
                "");
   expect_error(open_in_helper(read_job(file.get()), Content::tree, output.get(), counting()),
