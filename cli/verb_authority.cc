@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `ckpt-seal authority init, approve`: the key of an authority, in a PKCS #11 token, and the states
-// of hosts that it approves. docs/policies.md, "Approval".
+// `ckpt-seal authority init, approve` (answer: verb_authority_answer.h): the key of an authority,
+// in a PKCS #11 token, and the states of hosts that it approves. docs/policies.md, "Approval".
 #include <fmt/format.h>
 
 #include <memory>
@@ -9,60 +9,26 @@
 #include "base/output_file.h"
 #include "base/pem.h"
 #include "base/utc_time.h"
+#include "cli/authority_key_options.h"
 #include "cli/host_access.h"
-#include "cli/passphrase_source.h"
+#include "cli/verb_authority_answer.h"
 #include "cli/verb_policy.h"
 #include "cli/verbs.h"
-#include "keymgr/pkcs11/authority_key.h"
-#include "keymgr/pkcs11/pin_file.h"
 #include "policies/approval.h"
-#include "sealing/sandbox.h"
 
 namespace ckptseal {
 namespace {
 
-struct KeyOptions {
-  std::string uri;
-  int passphrase_fd = -1;
-};
-
-void add_key_options(const Verb& verb, KeyOptions& options) {
-  verb.option("--key", options.uri,
-              "The authority's key: a pkcs11: URI with module-path, token and object")
-      .value_name("URI")
-      .required();
-  verb.option("--passphrase-fd", options.passphrase_fd,
-              "Read the token's PIN from this descriptor instead of the terminal")
-      .value_name("N");
-}
-
-// This process becomes as hard as the helper is, for the module of a token and its PIN come into
-// it.
-Result<TokenUri> prepare(const KeyOptions& options) {
-  CKPTSEAL_ASSIGN(TokenUri uri, TokenUri::parse(options.uri));
-  CKPTSEAL_TRY(harden_process({}));
-  return uri;
-}
-
-AskPin pin_from(const KeyOptions& options, const TokenUri& uri) {
-  if (!uri.pin_file().empty()) return pin_of(uri);
-  return [named_fd = options.passphrase_fd](const std::string& label) -> Result<Secret> {
-    CKPTSEAL_ASSIGN(const PassphraseSource source, PassphraseSource::open(named_fd));
-    return source.read(fmt::format("PIN of the token \"{}\"", label), false);
-  };
-}
-
 struct InitOptions {
-  KeyOptions key;
+  AuthorityKeyOptions key;
+  std::string uses;
   std::string output = "-";
   bool force = false;
 };
 
 Result<Outcome> init(const InitOptions& options) {
-  CKPTSEAL_ASSIGN(const TokenUri uri, prepare(options.key));
   bool made = false;
-  CKPTSEAL_ASSIGN(const AuthorityKey key,
-                  AuthorityKey::open_or_make(uri, pin_from(options.key, uri), made));
+  CKPTSEAL_ASSIGN(const AuthorityKey key, open_or_make_authority_key(options.key, made));
   ByteWriter point;
   point.u8(0x04).bytes(key.point().x).bytes(key.point().y);
   CKPTSEAL_ASSIGN(const PublicKey public_key,
@@ -73,6 +39,10 @@ Result<Outcome> init(const InitOptions& options) {
                   {"public_key", to_hex(point.view())},
                   {"key_id", to_hex(public_key.id())},
                   {"output", options.output}};
+  if (!options.uses.empty()) {
+    CKPTSEAL_ASSIGN(const bool made_record, make_answer_record(options.uses));
+    outcome.json["uses"] = {{"path", options.uses}, {"made", made_record}};
+  }
   if (options.output == "-") {
     outcome.json["pem"] = pem;
     outcome.text = pem;
@@ -86,7 +56,7 @@ Result<Outcome> init(const InitOptions& options) {
 }
 
 struct ApproveOptions {
-  KeyOptions key;
+  AuthorityKeyOptions key;
   std::string domain;
   std::string of;
   std::string state;
@@ -179,8 +149,7 @@ Result<Outcome> approve(const Globals& globals, const ApproveOptions& options, C
                   {"dry_run", options.dry_run},
                   {"output", options.output}};
   if (!options.dry_run) {
-    CKPTSEAL_ASSIGN(const TokenUri uri, prepare(options.key));
-    CKPTSEAL_ASSIGN(AuthorityKey key, AuthorityKey::open(uri, pin_from(options.key, uri)));
+    CKPTSEAL_ASSIGN(AuthorityKey key, open_authority_key(options.key));
     statement.term.key = key.point();
     CKPTSEAL_ASSIGN(const Approval approval,
                     Approval::sign(statement, [&key](const Digest& d) { return key.sign(d); }));
@@ -205,10 +174,13 @@ void add_init(const Verb& authority) {
       "init", "Make the authority's key in a token, or find it there, and write its public half",
       "ckpt-seal authority init --key 'pkcs11:token=fleet;object=approvals?module-path=M' -o "
       "fleet.pem");
-  add_key_options(verb, options->key);
+  add_authority_key_options(verb, options->key);
   verb.option("-o,--output", options->output, "Public key (PEM), - for standard output")
       .value_name("FILE")
       .shows_default();
+  verb.option("--uses", options->uses,
+              "Also make an empty record of uses for 'authority answer', unless it is there")
+      .value_name("RECORD");
   verb.flag("--force", options->force, "Replace FILE if it exists");
   verb.does([options](const Globals&, Console&) { return init(*options); });
 }
@@ -219,7 +191,7 @@ void add_approve(const Verb& authority) {
       authority.verb("approve", "Approve a state of the hosts of a domain",
                      "ckpt-seal authority approve --key URI --domain fleet --of host-b.record -o "
                      "kernel-6.1.approval");
-  add_key_options(verb, options->key);
+  add_authority_key_options(verb, options->key);
   verb.option("--domain", options->domain, "For which hosts it is: as in their policy")
       .value_name("NAME")
       .required();
@@ -252,9 +224,11 @@ void add_approve(const Verb& authority) {
 }  // namespace
 
 void add_authority_verbs(const Verb& command) {
-  const Verb authority = command.group("authority", "Approve states of hosts: init, approve");
+  const Verb authority =
+      command.group("authority", "Approve states of hosts, and openings: init, approve, answer");
   add_init(authority);
   add_approve(authority);
+  add_authority_answer_verb(authority);
 }
 
 }  // namespace ckptseal
