@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The steps of a dump, of a restore and of counting a use have names, so that a test can end a
-// process at each of them (docs/criu.md, "Steps"; docs/state.md, "uses"). Only builds with the CMake
-// option CKPTSEAL_STEPS know them.
+// process at each of them (docs/criu.md, "Steps"; docs/state.md, "uses"). Only builds with the
+// CMake option CKPTSEAL_STEPS know them.
 #pragma once
 
 #include <string_view>
