@@ -87,8 +87,11 @@ class StepCase(ProcessCase):
             words = words_of(child)
             if words == words_of(pid) != []:
                 found["helper"] = child
-            elif b"--images-dir" in words or not alive(child):  # it ends while ckpt-seal is stopped
+            elif b"--images-dir" in words:
                 found["CRIU"] = child
+            elif not alive(child):  # ckpt-seal is stopped, or has not looked yet; or it is gone by now
+                if status_of(child).get("Name", "swtpm") != "swtpm":
+                    found.setdefault("CRIU", child)
             elif words and words[0].endswith(b"swtpm"):
                 found["swtpm"] = child
         return found
