@@ -77,8 +77,9 @@ Status UseRecord::count(const CheckpointId& checkpoint, std::uint32_t limit,
   }
   const std::uint32_t uses = uses_of(checkpoint);
   if (uses >= limit) {
-    return revoked(limit == 1 ? "its one restore is used up"
-                              : fmt::format("its {} restores are used up", limit));
+    return revoked(fmt::format("{} used up; if it is still needed, have its content sealed anew",
+                               limit == 1 ? std::string("its one restore is")
+                                          : fmt::format("its {} restores are", limit)));
   }
   if (uses == 0 && uses_.size() >= most_entries) {
     return revoked(

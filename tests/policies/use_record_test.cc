@@ -147,10 +147,12 @@ TEST(UseRecordTest, CountsNoUseTooMany) {
   const Status more = record.count(id(1), 3, 100);
   ASSERT_FALSE(more.ok());
   EXPECT_EQ(more.error().code, Code::revoked);
-  EXPECT_EQ(more.error().message, "its 3 restores are used up");
+  EXPECT_EQ(more.error().message,
+            "its 3 restores are used up; if it is still needed, have its content sealed anew");
   EXPECT_EQ(record, before);
   EXPECT_TRUE(record.count(id(2), 1, 100).ok());
-  EXPECT_EQ(record.count(id(2), 1, 100).error().message, "its one restore is used up");
+  EXPECT_EQ(record.count(id(2), 1, 100).error().message,
+            "its one restore is used up; if it is still needed, have its content sealed anew");
 }
 
 TEST(UseRecordTest, NothingFromBeforeTheRecordIsCounted) {
