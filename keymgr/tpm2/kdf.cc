@@ -3,6 +3,7 @@
 // KDFa and KDFe, over base/crypto.h.
 #include "keymgr/tpm2/kdf.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "base/crypto.h"

@@ -3,6 +3,7 @@
 // docs/format.md, "Recovery key slot", "On paper": what is taken has the digits of the key that it
 // is taken for, and every error is one of use.
 #include <algorithm>
+#include <iterator>
 
 #include "fuzz.h"
 #include "keymgr/recovery/recovery_key.h"

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "proto/host_record.pb.h"
 #include "software_host.h"
 

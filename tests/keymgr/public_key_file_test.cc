@@ -3,6 +3,8 @@
 // Public and private keys in files: which are read, and which are refused.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/pem.h"
 #include "keymgr/public_key/private_key.h"
 #include "public_key_support.h"

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/pem.h"
 #include "policies/policy_digest.h"
 #include "software_host.h"

@@ -4,6 +4,8 @@
 // right. What stays is the origin's signature over the tree of digests, and over who was there.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "forge.h"
 
 namespace ckptseal {

@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "keymgr/passphrase/passphrase.h"
 #include "sample.h"
 

@@ -4,6 +4,7 @@
 // look at a file. They were written by another program from docs/format.md alone.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
