@@ -76,10 +76,13 @@ Status check_uses(const HostAccess& host, TpmConnection& tpm) {
 
 Status check_not_after(std::uint64_t not_after) {
   if (now_seconds() < not_after) return {};
-  return Error{Code::revoked,
-               fmt::format("it is refused since {}, the time that was set when it was sealed",
-                           utc_time(not_after)),
-               0};
+  return Error{
+      Code::revoked,
+      fmt::format(
+          "it is refused since {}, the time that was set when it was sealed; if it is still "
+          "needed, have its content sealed anew",
+          utc_time(not_after)),
+      0};
 }
 
 }  // namespace ckptseal

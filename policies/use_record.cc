@@ -82,13 +82,16 @@ Status UseRecord::count(const CheckpointId& checkpoint, std::uint32_t limit,
                                           : fmt::format("its {} restores are", limit)));
   }
   if (uses == 0 && uses_.size() >= most_entries) {
-    return revoked(
-        fmt::format("the record of uses is full: it has {} checkpoints, and takes no further one",
-                    uses_.size()));
+    return revoked(fmt::format(
+        "the record of uses is full: it has {} checkpoints, and takes no further one; move "
+        "it away and make an empty one, after which a host refuses what it has now",
+        uses_.size()));
   }
   if (bound_to_counter()) {
     if (counter_ == std::numeric_limits<std::uint64_t>::max()) {
-      return revoked("the record of uses is at the end of its counter");
+      return revoked(
+          "the record of uses is at the end of its counter; move it away and run 'ckpt-seal "
+          "provision'");
     }
     ++counter_;
   }
