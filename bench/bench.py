@@ -67,11 +67,13 @@ def one(method, tools, mebibytes, names):
     log = tools.folder / "command.log"
     victim = measure.Victim(mebibytes, tools.folder)
     try:
+        measure.make_free_memory_present(2 * mebibytes)
         dump = measure.Measured(method.dump(victim.pid), tools.environment, log, names,
                                 lambda: measure.sync_files(method.out))
         victim.dumped()
         left = measure.bytes_in(method.out)
         frozen = measure.frozen_seconds(tools.stats.read_bytes())
+        measure.make_free_memory_present(2 * mebibytes)
         restore = measure.Measured(method.restore(), tools.environment, log, names)
         victim.check_restored()
     finally:
