@@ -11,6 +11,8 @@
 #include <cstdio>
 #include <ctime>
 
+#include "base/bytes.h"
+
 namespace ckptseal {
 namespace {
 
@@ -83,5 +85,7 @@ std::string human_size(std::uint64_t bytes) {
   }
   return unit == 0 ? fmt::format("{} bytes", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
 }
+
+std::string hex_of(const std::string& bytes) { return to_hex(as_bytes(bytes)); }
 
 }  // namespace ckptseal

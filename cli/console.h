@@ -48,5 +48,7 @@ class Console {
 
 // "1.5 GiB"
 std::string human_size(std::uint64_t bytes);
+// Of what the messages of the helper hold as bytes.
+std::string hex_of(const std::string& bytes);
 
 }  // namespace ckptseal

@@ -209,8 +209,6 @@ void Reading::remember_opening(const HelperReport& report) const {
                              event_log_);
 }
 
-std::string hex_of(const std::string& bytes) { return to_hex(as_bytes(bytes)); }
-
 Json describe_file(const HelperReport& report) {
   Json json;
   json["checkpoint_id"] = hex_of(report.checkpoint_id());

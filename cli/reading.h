@@ -76,6 +76,5 @@ Result<UniqueFd> open_to_change(const std::string& file);
 
 // The common part of reports: id, suite, content, sizes, origin.
 Json describe_file(const HelperReport& report);
-std::string hex_of(const std::string& bytes);
 
 }  // namespace ckptseal

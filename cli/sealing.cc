@@ -10,7 +10,6 @@
 #include <filesystem>
 
 #include "base/utc_time.h"
-#include "cli/reading.h"
 
 namespace ckptseal {
 

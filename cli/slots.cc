@@ -7,7 +7,6 @@
 #include <iterator>
 
 #include "base/utc_time.h"
-#include "cli/reading.h"
 #include "policies/policy_document.h"
 
 namespace ckptseal {
