@@ -2,7 +2,6 @@
 //
 // Makes a line, and appends it so that neither another command nor a full disk can break one.
 #include "cli/journal.h"
-#include "base/utc_time.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -15,6 +14,7 @@
 
 #include "base/file_lock.h"
 #include "base/private_files.h"
+#include "base/utc_time.h"
 #include "cli/host_access.h"
 #include "provisioning/state.h"
 

@@ -2,7 +2,6 @@
 //
 // Options, input, trust and identities of the verbs that read a sealed file.
 #include "cli/reading.h"
-#include "base/utc_time.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -13,6 +12,7 @@
 
 #include "base/file_lock.h"
 #include "base/output_file.h"
+#include "base/utc_time.h"
 #include "cli/opened.h"
 #include "cli/use_counting.h"
 #include "keymgr/passphrase/passphrase.h"

@@ -3,9 +3,9 @@
 // `ckpt-seal rewrap`: who can open a sealed file changes, the data does not. docs/recipients.md.
 #include <fmt/format.h>
 
-#include "cli/journal.h"
-
 #include <algorithm>
+
+#include "cli/journal.h"
 #include "cli/reading.h"
 #include "cli/recipients.h"
 #include "cli/sealing.h"
