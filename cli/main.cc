@@ -7,8 +7,8 @@
 
 #include "base/ending_signals.h"
 #include "base/step.h"
-#include "cli/verb_policy.h"
-#include "cli/verbs.h"
+#include "cli/verbs/policy.h"
+#include "cli/verbs/verbs.h"
 #include "keymgr/public_key/openssl_memory.h"
 
 namespace ckptseal {

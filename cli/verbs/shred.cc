@@ -8,7 +8,7 @@
 
 #include "cli/journal.h"
 #include "cli/reading.h"
-#include "cli/verbs.h"
+#include "cli/verbs/verbs.h"
 #include "sealing/header_change.h"
 #include "sealing/sealed_file.h"
 

@@ -3,7 +3,7 @@
 // `ckpt-seal authority answer`: answers a request for online approval, if its limits are not
 // reached. In this order: refuse, write the use down, sync, sign (docs/policies.md, "Online
 // approval"), so that a crash costs a use and never gives one.
-#include "cli/verb_authority_answer.h"
+#include "cli/verbs/authority_answer.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -20,8 +20,8 @@
 #include "base/output_file.h"
 #include "base/step.h"
 #include "base/utc_time.h"
-#include "cli/authority_key_options.h"
 #include "cli/host_access.h"
+#include "cli/verbs/authority_key_options.h"
 #include "policies/online_approval.h"
 #include "policies/use_record.h"
 

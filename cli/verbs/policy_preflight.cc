@@ -11,7 +11,7 @@
 #include "cli/host_access.h"
 #include "cli/reading.h"
 #include "cli/release_inputs.h"
-#include "cli/verb_policy.h"
+#include "cli/verbs/policy.h"
 #include "policies/forecast.h"
 
 namespace ckptseal {

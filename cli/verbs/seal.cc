@@ -9,7 +9,7 @@
 
 #include "base/process.h"
 #include "cli/sealing.h"
-#include "cli/verbs.h"
+#include "cli/verbs/verbs.h"
 #include "sealing/tree.h"
 
 namespace ckptseal {

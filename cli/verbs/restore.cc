@@ -8,7 +8,7 @@
 #include "cli/criu_options.h"
 #include "cli/journal.h"
 #include "cli/reading.h"
-#include "cli/verbs.h"
+#include "cli/verbs/verbs.h"
 #include "restore/restore.h"
 
 namespace ckptseal {

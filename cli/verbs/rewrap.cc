@@ -9,7 +9,7 @@
 #include "cli/reading.h"
 #include "cli/recipients.h"
 #include "cli/sealing.h"
-#include "cli/verbs.h"
+#include "cli/verbs/verbs.h"
 #include "sealing/sealed_file.h"
 
 namespace ckptseal {

@@ -11,7 +11,7 @@
 #include "cli/host_access.h"
 #include "cli/limit_options.h"
 #include "cli/recipients.h"
-#include "cli/verb_policy.h"
+#include "cli/verbs/policy.h"
 #include "policies/policy_digest.h"
 #include "policies/policy_document.h"
 

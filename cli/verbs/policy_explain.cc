@@ -14,7 +14,7 @@
 #include "cli/opened.h"
 #include "cli/reading.h"
 #include "cli/release_inputs.h"
-#include "cli/verb_policy.h"
+#include "cli/verbs/policy.h"
 #include "policies/event_changes.h"
 #include "policies/event_text.h"
 #include "policies/forecast.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/authority_key_options.h"
+#include "cli/verbs/authority_key_options.h"
 
 #include <fmt/format.h>
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // `ckpt-seal policy`: what must hold for a slot to open, and what state a host will be in.
-#include "cli/verb_policy.h"
+#include "cli/verbs/policy.h"
 
-#include "cli/verbs.h"
+#include "cli/verbs/verbs.h"
 
 namespace ckptseal {
 

@@ -6,7 +6,7 @@
 
 #include "cli/criu_options.h"
 #include "cli/doctor.h"
-#include "cli/verbs.h"
+#include "cli/verbs/verbs.h"
 
 namespace ckptseal {
 namespace {

@@ -11,7 +11,7 @@
 #include "cli/criu_options.h"
 #include "cli/journal.h"
 #include "cli/sealing.h"
-#include "cli/verbs.h"
+#include "cli/verbs/verbs.h"
 #include "criu/dump.h"
 
 namespace ckptseal {

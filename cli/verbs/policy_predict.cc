@@ -9,7 +9,7 @@
 #include "base/crypto.h"
 #include "base/output_file.h"
 #include "cli/host_access.h"
-#include "cli/verb_policy.h"
+#include "cli/verbs/policy.h"
 #include "policies/event_log.h"
 #include "policies/pe_image.h"
 #include "policies/prediction.h"

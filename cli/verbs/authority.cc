@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `ckpt-seal authority init, approve` (answer: verb_authority_answer.h): the key of an authority,
-// in a PKCS #11 token, and the states of hosts that it approves. docs/policies.md, "Approval".
+// `ckpt-seal authority init, approve` (answer: authority_answer.h): the key of an authority, in a
+// PKCS #11 token, and the states of hosts that it approves. docs/policies.md, "Approval".
 #include <fmt/format.h>
 
 #include <memory>
@@ -9,11 +9,11 @@
 #include "base/output_file.h"
 #include "base/pem.h"
 #include "base/utc_time.h"
-#include "cli/authority_key_options.h"
 #include "cli/host_access.h"
-#include "cli/verb_authority_answer.h"
-#include "cli/verb_policy.h"
-#include "cli/verbs.h"
+#include "cli/verbs/authority_answer.h"
+#include "cli/verbs/authority_key_options.h"
+#include "cli/verbs/policy.h"
+#include "cli/verbs/verbs.h"
 #include "policies/approval.h"
 
 namespace ckptseal {
