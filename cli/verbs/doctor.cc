@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "cli/criu_options.h"
-#include "cli/doctor.h"
+#include "cli/doctor/doctor.h"
 #include "cli/verbs/verbs.h"
 
 namespace ckptseal {

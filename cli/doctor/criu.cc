@@ -13,7 +13,7 @@
 
 #include "base/process.h"
 #include "cli/criu_options.h"
-#include "cli/doctor.h"
+#include "cli/doctor/doctor.h"
 #include "criu/run_folder.h"
 
 namespace ckptseal {

@@ -5,7 +5,7 @@
 #include <linux/magic.h>
 #include <sys/statfs.h>
 
-#include "cli/doctor.h"
+#include "cli/doctor/doctor.h"
 #include "cli/host_access.h"
 #include "cli/journal.h"
 #include "cli/use_counting.h"

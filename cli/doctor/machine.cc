@@ -17,7 +17,7 @@
 
 #include "base/fd.h"
 #include "base/secret.h"
-#include "cli/doctor.h"
+#include "cli/doctor/doctor.h"
 
 namespace ckptseal {
 namespace {
