@@ -8,7 +8,7 @@
 #include "cli/doctor/doctor.h"
 #include "cli/host_access.h"
 #include "cli/journal.h"
-#include "cli/use_counting.h"
+#include "cli/opening/use_counting.h"
 #include "sealing/sealed_file.h"
 
 namespace ckptseal {

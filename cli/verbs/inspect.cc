@@ -5,8 +5,8 @@
 
 #include "base/output_file.h"
 #include "base/utc_time.h"
-#include "cli/reading.h"
-#include "cli/slots.h"
+#include "cli/opening/reading.h"
+#include "cli/opening/slots.h"
 #include "sealing/sealed_file.h"
 
 namespace ckptseal {

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/output_file.h"
-#include "cli/reading.h"
+#include "cli/opening/reading.h"
 #include "sealing/tree.h"
 
 namespace ckptseal {

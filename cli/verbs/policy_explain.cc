@@ -11,9 +11,9 @@
 
 #include "base/utc_time.h"
 #include "cli/host_access.h"
-#include "cli/opened.h"
-#include "cli/reading.h"
-#include "cli/release_inputs.h"
+#include "cli/opening/opened.h"
+#include "cli/opening/reading.h"
+#include "cli/opening/release_inputs.h"
 #include "cli/verbs/policy.h"
 #include "policies/event_changes.h"
 #include "policies/event_text.h"

@@ -9,8 +9,8 @@
 
 #include "base/fd.h"
 #include "cli/host_access.h"
-#include "cli/reading.h"
-#include "cli/release_inputs.h"
+#include "cli/opening/reading.h"
+#include "cli/opening/release_inputs.h"
 #include "cli/verbs/policy.h"
 #include "policies/forecast.h"
 

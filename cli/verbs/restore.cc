@@ -7,7 +7,7 @@
 #include "base/step.h"
 #include "cli/criu_options.h"
 #include "cli/journal.h"
-#include "cli/reading.h"
+#include "cli/opening/reading.h"
 #include "cli/verbs/verbs.h"
 #include "restore/restore.h"
 

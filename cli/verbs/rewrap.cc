@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "cli/journal.h"
-#include "cli/reading.h"
+#include "cli/opening/reading.h"
 #include "cli/recipients.h"
 #include "cli/sealing.h"
 #include "cli/verbs/verbs.h"

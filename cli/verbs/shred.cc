@@ -7,7 +7,7 @@
 #include <iostream>
 
 #include "cli/journal.h"
-#include "cli/reading.h"
+#include "cli/opening/reading.h"
 #include "cli/verbs/verbs.h"
 #include "sealing/header_change.h"
 #include "sealing/sealed_file.h"

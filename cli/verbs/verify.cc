@@ -4,7 +4,7 @@
 // one.
 #include <fmt/format.h>
 
-#include "cli/reading.h"
+#include "cli/opening/reading.h"
 #include "sealing/sealed_file.h"
 
 namespace ckptseal {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // From names to a TPM, tokens, key files, and what people know.
-#include "cli/identities.h"
+#include "cli/opening/identities.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -3,9 +3,9 @@
 // What open, verify and inspect share: the sealed file, whom to trust, and which identity opens it.
 #pragma once
 
-#include "cli/approver.h"
 #include "cli/host_access.h"
-#include "cli/identities.h"
+#include "cli/opening/approver.h"
+#include "cli/opening/identities.h"
 #include "sealing/jobs.h"
 
 namespace ckptseal {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/slots.h"
+#include "cli/opening/slots.h"
 
 #include <fmt/format.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One run of the approver, from its first byte to the end of its process group.
-#include "cli/approver.h"
+#include "cli/opening/approver.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "cli/host_access.h"
+#include "cli/opening/release_inputs.h"
 #include "cli/passphrase_source.h"
-#include "cli/release_inputs.h"
 #include "keymgr/pkcs11/token_uri.h"
 #include "keymgr/public_key/identity.h"
 #include "sealing/jobs.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Approvals are found here and parsed in the helper.
-#include "cli/release_inputs.h"
+#include "cli/opening/release_inputs.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // An index and logs that are named by their digests, written in place: half of one is none.
-#include "cli/opened.h"
+#include "cli/opening/opened.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Options, input, trust and identities of the verbs that read a sealed file.
-#include "cli/reading.h"
+#include "cli/opening/reading.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -13,8 +13,8 @@
 #include "base/file_lock.h"
 #include "base/output_file.h"
 #include "base/utc_time.h"
-#include "cli/opened.h"
-#include "cli/use_counting.h"
+#include "cli/opening/opened.h"
+#include "cli/opening/use_counting.h"
 #include "keymgr/passphrase/passphrase.h"
 #include "sealing/sealed_file.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The record first, then the counter, then the content: whatever is cut short costs a use.
-#include "cli/use_counting.h"
+#include "cli/opening/use_counting.h"
 
 #include <fmt/format.h>
 
