@@ -10,7 +10,7 @@
 #include "base/step.h"
 #include "cli/criu_options.h"
 #include "cli/journal.h"
-#include "cli/sealing.h"
+#include "cli/sealing/sealing.h"
 #include "cli/verbs/verbs.h"
 #include "criu/dump.h"
 

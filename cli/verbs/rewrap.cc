@@ -7,8 +7,8 @@
 
 #include "cli/journal.h"
 #include "cli/opening/reading.h"
-#include "cli/recipients.h"
-#include "cli/sealing.h"
+#include "cli/sealing/recipients.h"
+#include "cli/sealing/sealing.h"
 #include "cli/verbs/verbs.h"
 #include "sealing/sealed_file.h"
 

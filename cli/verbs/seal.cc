@@ -8,7 +8,7 @@
 #include <cerrno>
 
 #include "base/process.h"
-#include "cli/sealing.h"
+#include "cli/sealing/sealing.h"
 #include "cli/verbs/verbs.h"
 #include "sealing/tree.h"
 

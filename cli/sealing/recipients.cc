@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // From names to host records, passphrases, and the slots that are theirs.
-#include "cli/recipients.h"
+#include "cli/sealing/recipients.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -13,8 +13,8 @@
 
 #include "base/output_file.h"
 #include "cli/host_access.h"
-#include "cli/limit_options.h"
-#include "cli/recipients.h"
+#include "cli/sealing/limit_options.h"
+#include "cli/sealing/recipients.h"
 #include "sealing/jobs.h"
 
 namespace ckptseal {

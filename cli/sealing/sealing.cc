@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Recipients, options and output of a sealed file in the making.
-#include "cli/sealing.h"
+#include "cli/sealing/sealing.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

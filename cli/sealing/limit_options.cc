@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/limit_options.h"
+#include "cli/sealing/limit_options.h"
 
 #include <fmt/format.h>
 
