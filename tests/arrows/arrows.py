@@ -12,10 +12,12 @@ import os
 import re
 import sys
 
-# Whom the sources of a folder may include beside their own folder. Everything not said here is forbidden.
+# Whom the sources of a folder may include beside their own folder. Everything not said here is forbidden. A folder inside another
+# has a place of its own when it stands here, and else that of the folder around it; so does a file.
 _BASIS = {"base", "proto"}
 _HOSTS = _BASIS | {"policies", "hosts"}
 _CRIU = _HOSTS | {"keymgr", "sealing", "criu"}
+_CLI = _CRIU | {"restore", "provisioning", "cli"}
 ALLOWED = {
     "base": set(),
     "proto": set(),
@@ -26,7 +28,12 @@ ALLOWED = {
     "criu": _HOSTS | {"keymgr", "sealing"},
     "restore": _CRIU,
     "provisioning": _HOSTS | {"keymgr"},
-    "cli": _CRIU | {"restore", "provisioning"},
+    "cli": _CLI - {"cli"},
+    "cli/sealing": _CLI,
+    "cli/opening": _CLI,
+    "cli/doctor": _CLI | {"cli/opening"},
+    "cli/verbs": _CLI | {"cli/sealing", "cli/opening", "cli/doctor"},
+    "cli/main.cc": _CLI | {"cli/verbs"},
 }
 
 ANYWHERE = ("",)
@@ -77,7 +84,7 @@ _HAS_INCLUDE = re.compile(r"\b__has_include\s*\(\s*([<\"][^>\"]+[>\"])")
 _TARGET = re.compile(r"^(?:\"([^\"]+)\"|<([^>]+)>)")
 _PROTO_IMPORT = re.compile(r"^[ \t]*import[ \t]+(?:public[ \t]+|weak[ \t]+)?\"([^\"]+)\"", re.MULTILINE)
 _PICTURE = re.compile(r"^```arrows\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_PICTURE_LINE = re.compile(r"^([a-z0-9_]+)(?:\s+->((?:\s+[a-z0-9_]+)+))?$")
+_PICTURE_LINE = re.compile(r"^([a-z0-9_./]+)(?:\s+->((?:\s+[a-z0-9_./]+)+))?$")
 
 
 def read_text(path):
@@ -129,12 +136,19 @@ def top_folder(path):
     return path.split("/", 1)[0]
 
 
+def place_of(path):
+    """What stands for this file in the order of folders: the longest beginning of its path that ALLOWED has, else its top folder."""
+    while "/" in path and path not in ALLOWED:
+        path = path.rpartition("/")[0]
+    return path
+
+
 def arrows_of(root):
     """{folder: folders that it includes} of all folders with sources, and the sentences about what must not be."""
     arrows = {}
     problems = []
     for path in filter(is_source, files_below(root)):
-        folder = top_folder(path)
+        folder = place_of(path)
         if folder not in ALLOWED:
             if folder not in arrows:
                 problems.append(f"{path}: the folder {folder}/ has sources and no place in the order of folders; give it one in tests/arrows/arrows.py.")
@@ -147,7 +161,7 @@ def arrows_of(root):
                 problems.append(f"{path}:{line}: an #include must name its header, not a macro.")
                 continue
             name, quoted = header
-            target = top_folder(name)
+            target = place_of(name)
             if "/../" in f"/{name}" or "/./" in f"/{name}" or (quoted and "/" not in name):
                 problems.append(f'{path}:{line}: write "{name}" with its folder, as seen from the top of the project.')
             elif target in ALLOWED:
@@ -169,7 +183,8 @@ def check_includes(root):
 
 
 def may_be_included(folder):
-    return any(folder in targets for targets in ALLOWED.values())
+    """By others than the folders in it."""
+    return any(folder in targets for name, targets in ALLOWED.items() if top_folder(name) != folder)
 
 
 def third_party_problem(path, name):

@@ -24,10 +24,14 @@ GOOD_TREE = {
     "keymgr/tpm2/ecdh.cc": CC_START + "#include <nettle/ecc.h>\n#include <gmp.h>\n",
     "sealing/sandbox.cc": CC_START + '#include <seccomp.h>\n#include "keymgr/recipient.h"\n',
     "cli/console.h": CC_START + '#include <nlohmann/json.hpp>\n#include "sealing/jobs.h"\n',
+    "cli/opening/reading.h": CC_START + '#include "cli/console.h"\n',
+    "cli/verbs/open.cc": CC_START + '#include "cli/opening/reading.h"\n',
+    "cli/main.cc": CC_START + '#include "cli/verbs/verbs.h"\n',
     "tests/base/bytes_test.cc": CC_START + '#include <gnutls/gnutls.h>\n#include "cli/main.h"\n',
     "scripts/build": "#!/bin/bash\n# SPDX-License-Identifier: Apache-2.0\n",
     "docs/architecture.md": "# Folders\n\n```arrows\nbase\nproto\npolicies -> base\nhosts -> policies proto\nkeymgr -> hosts\n"
-    "sealing -> keymgr\ncli -> sealing\n```\n",
+    "sealing -> keymgr\ncli -> sealing\ncli/opening -> cli\n"
+    "cli/verbs -> cli/opening\ncli/main.cc -> cli/verbs\n```\n",
 }
 
 
@@ -87,6 +91,22 @@ class ArrowsTest(unittest.TestCase):
     def test_nobody_includes_cli(self):
         self.append("sealing/sandbox.cc", '#include "cli/console.h"\n')
         self.expect_one("sealing/sandbox.cc:4:", "must not include", "includes")
+
+    def test_folder_inside_another_has_its_own_place(self):
+        self.append("cli/console.h", '#include "cli/opening/reading.h"\n')
+        self.expect_one("cli/console.h:4:", "cli/ must not include cli/opening/reading.h", "includes")
+
+    def test_folders_inside_another_stand_beside_each_other(self):
+        self.append("cli/opening/reading.h", '#include "cli/sealing/recipients.h"\n')
+        self.expect_one("cli/opening/reading.h:3:", "must not include", "includes")
+
+    def test_nobody_includes_a_folder_inside_cli(self):
+        self.append("sealing/sandbox.cc", '#include "cli/opening/reading.h"\n')
+        self.expect_one("sealing/sandbox.cc:4:", "must not include", "includes")
+
+    def test_folder_inside_another_without_a_place_has_that_of_the_other(self):
+        self.write("cli/shared/text.cc", CC_START + '#include "cli/verbs/verbs.h"\n')
+        self.expect_one("cli/shared/text.cc:2:", "cli/ must not include", "includes")
 
     def test_comment_is_no_arrow(self):
         self.append("base/crypto.cc", '// #include "hosts/a.h"\n/*\n#include "hosts/b.h"\n*/\n')
