@@ -1,106 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From names to host records, passphrases, and the slots that are theirs.
+// From names to host records, keys and passphrases, and from these to slots.
 #include "cli/sealing/recipients.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/fd.h"
+#include "cli/sealing/policy_files.h"
 #include "keymgr/passphrase/passphrase.h"
 #include "keymgr/pkcs11/token_key.h"
 #include "keymgr/recovery/recovery.h"
 #include "keymgr/threshold/shares.h"
 #include "keymgr/threshold/threshold.h"
-#include "keymgr/tpm2/slot.h"
-#include "policies/policy_document.h"
 
 namespace ckptseal {
 namespace {
-
-bool is_number(const std::string& text) {
-  return !text.empty() && text.size() <= 5 &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
-// What the trust store takes for the path of a record, and usual names of keys.
-bool names_file(const std::string& name) {
-  constexpr std::string_view endings[] = {".record", ".pem", ".crt", ".cer", ".der", ".pub"};
-  return name.find('/') != std::string::npos ||
-         std::any_of(std::begin(endings), std::end(endings),
-                     [&](std::string_view ending) { return name.ends_with(ending); });
-}
-
-struct NamedKey {
-  PublicKey key;
-  RecipientName name;
-};
-
-constexpr std::size_t largest_file = 1 << 20;
-constexpr std::size_t largest_list = 64 << 20;  // of what an authority has revoked in years
-
-Result<std::optional<NamedKey>> read_named_certificate(ByteView file, const std::string& path,
-                                                       const ChainInputs* chain) {
-  const std::string what = fmt::format("The certificate {}", path);
-  CKPTSEAL_ASSIGN(Certificate certificate, read_certificate(file, now_seconds(), what));
-  if (chain != nullptr) CKPTSEAL_TRY(check_chain(certificate, *chain, now_seconds(), what));
-  RecipientName name = certificate.name();
-  return std::optional<NamedKey>(NamedKey{std::move(certificate.key), std::move(name)});
-}
-
-Error nobody_vouches(const std::string& name) {
-  return {Code::usage,
-          fmt::format("{} is a key for which no issuer vouches, as --ca demands: name a file with "
-                      "its certificate, or leave --ca out.",
-                      name),
-          0};
-}
-
-// By what stands in it: PEM says what it is; other bytes are taken for a certificate in DER.
-// nullopt for any other PEM, which may be a host record. Nobody has to vouch without `chain`.
-Result<std::optional<NamedKey>> read_key_file(const std::string& path, const ChainInputs* chain) {
-  CKPTSEAL_ASSIGN(const Bytes file, read_file(path, largest_file, path));
-  const std::string_view text = as_text(file);
-  const auto has = [&](std::string_view words) {
-    return text.find(words) != std::string_view::npos;
-  };
-  if (has("-----BEGIN CERTIFICATE-----")) return read_named_certificate(file, path, chain);
-  if (has("-----BEGIN PUBLIC KEY-----")) {
-    if (chain != nullptr) return nobody_vouches(path);
-    CKPTSEAL_ASSIGN(PublicKey key,
-                    PublicKey::from_file(file, fmt::format("The public key {}", path)));
-    RecipientName name{KeySource::public_key, {}, path.substr(path.rfind('/') + 1)};
-    return std::optional<NamedKey>(NamedKey{std::move(key), std::move(name)});
-  }
-  if (has("-----BEGIN ") || path.ends_with(".record")) return std::optional<NamedKey>();
-  return read_named_certificate(file, path, chain);
-}
-
-bool is_fingerprint(const std::string& text) {
-  return text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-         });
-}
-
-SlotRemoval slots_of_kind(std::string name, SlotKind kind) {
-  return {std::move(name), [kind](std::size_t, const SlotBody& slot) -> Result<bool> {
-            return slot.kind == static_cast<std::uint16_t>(kind);
-          }};
-}
-
-// Of the host record with that fingerprint, or the key with that id.
-SlotRemoval slots_of(std::string name, const Digest& digest) {
-  return {std::move(name), [digest](std::size_t, const SlotBody& slot) -> Result<bool> {
-            if (slot.kind == static_cast<std::uint16_t>(SlotKind::public_key)) {
-              return key_id_of(slot.bytes) == digest;
-            }
-            if (slot.kind != static_cast<std::uint16_t>(SlotKind::tpm2)) return false;
-            return Tpm2Slot::recipient_of(slot.bytes) == digest;
-          }};
-}
 
 // Into memory that is wiped, from there to whom it is for, and nowhere else.
 Status print_recovery_key(const RecoveryKey& key, int fd) {
@@ -110,82 +26,7 @@ Status print_recovery_key(const RecoveryKey& key, int fd) {
   return write_full(fd, as_bytes("\n"));
 }
 
-Result<Bytes> read_all_pem(const std::vector<std::string>& paths) {
-  Bytes out;
-  for (const std::string& path : paths) {
-    CKPTSEAL_ASSIGN(const Bytes file, read_file(path, largest_list, path));
-    out.insert(out.end(), file.begin(), file.end());
-    out.push_back('\n');  // the next one's first line is a line
-  }
-  return out;
-}
-
-// All authorities of --ca go among the anchors: a chain ends only at one that has signed itself, so
-// those between are trusted for nothing by themselves.
-Result<std::optional<ChainInputs>> chain_of(const IssuerOptions& issuers) {
-  if (issuers.ca.empty() && issuers.crl.empty()) return std::optional<ChainInputs>();
-  if (issuers.ca.empty()) {
-    return Error{Code::usage,
-                 "--crl says what the issuers of certificates have revoked; name these with --ca "
-                 "as well.",
-                 0};
-  }
-  ChainInputs out;
-  CKPTSEAL_ASSIGN(out.anchors, read_all_pem(issuers.ca));
-  if (!issuers.crl.empty()) {
-    CKPTSEAL_ASSIGN(out.crls, read_all_pem(issuers.crl));
-  }
-  return std::optional<ChainInputs>(std::move(out));
-}
-
 }  // namespace
-
-namespace {
-
-// Nothing verifies with a key that is none, so nobody would open what is sealed under it.
-Status check_authorities(const Policy& policy, const std::string& what) {
-  for (const PolicyTerm& term : policy.terms) {
-    if (const auto* any = std::get_if<AnyTerm>(&term)) {
-      for (const Policy& branch : any->branches) CKPTSEAL_TRY(check_authorities(branch, what));
-    }
-    const auto* approvals = std::get_if<ApprovalTerm>(&term);
-    const auto* online = std::get_if<OnlineTerm>(&term);
-    if (approvals == nullptr && online == nullptr) continue;
-    const EcPoint& key = approvals != nullptr ? approvals->key : online->key;
-    ByteWriter point;
-    point.u8(0x04).bytes(key.x).bytes(key.y);
-    if (PublicKey::from_point(KeyAlgorithm::ecdh_p256, point.view(), what).ok()) continue;
-    return Error{Code::usage,
-                 fmt::format("{} is refused: the public_key of its {} is no key of P-256; take it "
-                             "from the file that 'ckpt-seal authority init' wrote.",
-                             what, approvals != nullptr ? "approvals" : "online approval"),
-                 0};
-  }
-  return {};
-}
-
-}  // namespace
-
-Result<PolicyDocument> read_policy_file(const std::string& path) {
-  constexpr std::size_t largest = 65536;
-  CKPTSEAL_ASSIGN(const Bytes text, read_file(path, largest, fmt::format("the policy {}", path)));
-  const std::string what = fmt::format("The policy {}", path);
-  CKPTSEAL_ASSIGN(PolicyDocument document, parse_policy_document(as_text(text), what));
-  CKPTSEAL_TRY(check_authorities(document.policy, what));
-  return document;
-}
-
-Result<Policy> read_unlimited_policy_file(const std::string& path) {
-  CKPTSEAL_ASSIGN(PolicyDocument document, read_policy_file(path));
-  if (document.limits == UseLimits{}) return std::move(document.policy);
-  return Error{
-      Code::usage,
-      fmt::format("The policy {} has a limit ({}), and limits are set when a checkpoint is "
-                  "sealed: take it out of the file, and give --restores or --not-after "
-                  "to seal or dump.",
-                  path, fmt::join(limit_words(document.limits), ", ")),
-      0};
-}
 
 Result<Recipients> Recipients::find(const HostAccess& host, const std::vector<std::string>& names,
                                     std::size_t threshold, const IssuerOptions& issuers,
@@ -282,7 +123,7 @@ Status Recipients::add(const HostAccess& host, const std::string& name) {
 Result<bool> Recipients::add_key_file(const std::string& path) {
   CKPTSEAL_ASSIGN(std::optional<NamedKey> found, read_key_file(path, chain_ ? &*chain_ : nullptr));
   if (!found) return false;
-  const bool twice = std::any_of(keys_.begin(), keys_.end(), [&](const Key& other) {
+  const bool twice = std::any_of(keys_.begin(), keys_.end(), [&](const NamedKey& other) {
     return other.key.id() == found->key.id();
   });
   if (!twice) keys_.push_back({std::move(found->key), std::move(found->name)});
@@ -347,7 +188,7 @@ RecipientFactory Recipients::factory(int recovery_fd) const {
                                                     signed_record.fingerprint(),
                                                     policy.has_pin() ? pin : nullptr));
     }
-    for (const Key& key : keys_) {
+    for (const NamedKey& key : keys_) {
       out.push_back(std::make_unique<PublicKeyRecipient>(key.key, key.name));
     }
     for (const TokenUri& uri : tokens_) {
@@ -381,7 +222,7 @@ Json Recipients::records() const {
   for (const auto& [record, policy] : hosts_) {
     out.push_back({{"name", record.record().name}, {"fingerprint", to_hex(record.fingerprint())}});
   }
-  for (const Key& key : keys_) {
+  for (const NamedKey& key : keys_) {
     out.push_back({{"name", label_of(key.name.label)}, {"fingerprint", to_hex(key.key.id())}});
   }
   for (const TokenUri& uri : tokens_) {
@@ -396,54 +237,6 @@ Json Recipients::names() const {
   Json names = Json::array();
   for (const Json& recipient : records()) names.push_back(recipient["name"]);
   return names;
-}
-
-namespace {
-
-// The key is read from its token, in the helper, when the first slot is looked at.
-Result<SlotRemoval> slots_of_token(const std::string& name) {
-  CKPTSEAL_ASSIGN(TokenUri uri, TokenUri::parse(name));
-  std::string shown = uri.name();
-  auto found = std::make_shared<std::optional<KeyId>>();
-  return SlotRemoval{
-      std::move(shown),
-      [uri = std::move(uri), found](std::size_t, const SlotBody& slot) -> Result<bool> {
-        if (!*found) {
-          CKPTSEAL_ASSIGN(*found, token_key_id(uri));
-        }
-        return slot.kind == static_cast<std::uint16_t>(SlotKind::public_key) &&
-               key_id_of(slot.bytes) == **found;
-      }};
-}
-
-}  // namespace
-
-Result<SlotRemoval> slots_named(const HostAccess& host, const std::string& name) {
-  if (name == "passphrase") return slots_of_kind(name, SlotKind::passphrase);
-  if (name == "recovery") return slots_of_kind(name, SlotKind::recovery);
-  if (is_number(name)) {
-    std::size_t number = 0;
-    std::from_chars(name.data(), name.data() + name.size(), number);
-    return SlotRemoval{name, [number](std::size_t index, const SlotBody&) -> Result<bool> {
-                         return index == number;
-                       }};
-  }
-  if (TokenUri::looks_like_one(name)) return slots_of_token(name);
-  if (is_fingerprint(name)) {
-    CKPTSEAL_ASSIGN(const Digest digest, parse_fingerprint(name));
-    return slots_of(name, digest);
-  }
-  if (names_file(name)) {
-    CKPTSEAL_ASSIGN(const std::optional<NamedKey> key, read_key_file(name, nullptr));
-    if (key) return slots_of(name, key->key.id());
-  }
-  if (name == "self") CKPTSEAL_TRY(host.require_provisioned());
-  CKPTSEAL_ASSIGN(const SignedHostRecord record, host.trust_store().find_recipient(name));
-  if (record.record().token) {
-    CKPTSEAL_ASSIGN(const PublicKey key, storage_key_of(record.record()));
-    return slots_of(name, key.id());
-  }
-  return slots_of(name, record.fingerprint());
 }
 
 }  // namespace ckptseal

@@ -1,32 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whom a slot is for, as --to, --add and --remove name them.
+// Whom a slot is for, as --to and --add name them.
 #pragma once
 
-#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/host_access.h"
 #include "cli/passphrase_source.h"
+#include "cli/sealing/key_files.h"
 #include "keymgr/pkcs11/token_uri.h"
-#include "keymgr/public_key/certificate_chain.h"
 #include "policies/policy_document.h"
-#include "sealing/header_change.h"
+#include "sealing/jobs.h"
 
 namespace ckptseal {
-
-// Who has to vouch for the certificates among the recipients, by files in PEM; none: nobody.
-struct IssuerOptions {
-  std::vector<std::string> ca;   // authorities: those that are trusted, and those between
-  std::vector<std::string> crl;  // revocation lists of all of them
-};
-
-// The policy document of that file. Code::usage when it is none.
-Result<PolicyDocument> read_policy_file(const std::string& path);
-// The same where a limit has no place: Code::usage if it has one.
-Result<Policy> read_unlimited_policy_file(const std::string& path);
 
 class Recipients {
  public:
@@ -66,10 +54,6 @@ class Recipients {
   Json records() const;
 
  private:
-  struct Key {
-    PublicKey key;
-    RecipientName name;
-  };
   struct Host {
     SignedHostRecord record;
     Policy policy;  // empty for one with a token
@@ -83,7 +67,7 @@ class Recipients {
   Result<bool> add_key_file(const std::string& path);
 
   std::vector<Host> hosts_;
-  std::vector<Key> keys_;
+  std::vector<NamedKey> keys_;
   std::vector<TokenUri> tokens_;
   std::size_t threshold_ = 1;
   UseLimits limits_;
@@ -92,10 +76,5 @@ class Recipients {
   bool passphrase_ = false;
   std::optional<PassphraseSource> source_;
 };
-
-// The slots that `name` stands for: the number of one; passphrase; recovery; the fingerprint of
-// a host record or the id of a key; a pkcs11: URI, whose token is asked in the helper; or what
-// names a recipient. Code::usage for what cannot be a slot.
-Result<SlotRemoval> slots_named(const HostAccess& host, const std::string& name);
 
 }  // namespace ckptseal

@@ -10,7 +10,7 @@
 #include "base/output_file.h"
 #include "cli/host_access.h"
 #include "cli/sealing/limit_options.h"
-#include "cli/sealing/recipients.h"
+#include "cli/sealing/policy_files.h"
 #include "cli/verbs/policy.h"
 #include "policies/policy_digest.h"
 #include "policies/policy_document.h"

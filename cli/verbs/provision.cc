@@ -9,7 +9,7 @@
 #include <climits>
 
 #include "cli/host_access.h"
-#include "cli/sealing/recipients.h"
+#include "cli/sealing/policy_files.h"
 #include "provisioning/provision.h"
 #include "provisioning/tpm_access.h"
 #include "sealing/sandbox.h"

@@ -7,6 +7,7 @@
 
 #include "cli/journal.h"
 #include "cli/opening/reading.h"
+#include "cli/sealing/named_slots.h"
 #include "cli/sealing/recipients.h"
 #include "cli/sealing/sealing.h"
 #include "cli/verbs/verbs.h"
