@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The socket pair, the messages on it, and the life of the helper.
+// The life of the helper, and the parent's end: what it does when the helper tells or asks it.
 #include "sealing/helper.h"
 
 #include <fmt/format.h>
@@ -9,206 +9,19 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <exception>
 #include <vector>
 
 #include "base/fd.h"
 #include "base/process.h"
+#include "sealing/helper_messages.h"
 #include "sealing/sandbox.h"
 
 namespace ckptseal {
 namespace {
 
-constexpr std::uint32_t largest_message = 16 << 20;
-constexpr std::size_t largest_approval = 4096;  // docs/policies.md, "Online approval"
-constexpr int last_words_ms = 5000;             // of a helper whose other end failed
-
-Error no_message() { return {Code::failed, "The helper sent a message that is none.", 0}; }
-
-Status send_frame(int socket, const std::string& body) {
-  ByteWriter frame;
-  frame.u32(static_cast<std::uint32_t>(body.size())).bytes(as_bytes(body));
-  ByteView rest = frame.view();
-  while (!rest.empty()) {
-    const ssize_t n = ::send(socket, rest.data(), rest.size(), MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return system_error("Cannot talk to the helper", errno);
-    rest = rest.subspan(static_cast<std::size_t>(n));
-  }
-  return {};
-}
-
-// As read_full(). What the other end had not read yet when it was killed makes the end of its
-// stream an error.
-Result<std::size_t> read_until_gone(int socket, MutableByteView out) {
-  Result<std::size_t> done = read_full(socket, out);
-  if (!done.ok() && done.error().cause == ECONNRESET) return std::size_t{0};
-  return done;
-}
-
-// nullopt when the other end is gone.
-Result<std::optional<Bytes>> receive_frame(int socket) {
-  ByteArray<4> length_bytes{};
-  CKPTSEAL_ASSIGN(std::size_t done, read_until_gone(socket, length_bytes));
-  if (done == 0) return std::optional<Bytes>();
-  const std::uint32_t length = ByteReader(length_bytes).u32();
-  if (done != length_bytes.size() || length > largest_message) {
-    return no_message();
-  }
-  Bytes body(length);
-  CKPTSEAL_ASSIGN(done, read_until_gone(socket, body));
-  if (done != length) return std::optional<Bytes>();
-  return std::optional<Bytes>(std::move(body));
-}
-
-template <typename Message>
-bool parse(Message& message, ByteView bytes) {
-  return message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
-}
-
-void set_failure(proto::Failure& failure, const Error& error) {
-  failure.set_code(static_cast<std::uint32_t>(error.code));
-  failure.set_message(error.message);
-  failure.set_cause(error.cause);
-}
-
-Error to_error(const proto::Failure& failure) {
-  const bool known = failure.code() >= 1 && failure.code() <= 9;
-  return Error{known ? static_cast<Code>(failure.code()) : Code::failed, failure.message(),
-               failure.cause()};
-}
-
-std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-}  // namespace
-
-Status HelperChannel::send(const proto::FromHelper& message) {
-  return send_frame(socket_, message.SerializeAsString());
-}
-
-Status HelperChannel::progress(std::uint64_t done, std::uint64_t total) {
-  const std::int64_t now = now_ms();
-  if (now - last_progress_ms_ < 50) return {};
-  last_progress_ms_ = now;
-  proto::FromHelper message;
-  message.mutable_progress()->set_done(done);
-  message.mutable_progress()->set_total(total);
-  return send(message);
-}
-
-Status HelperChannel::warn(const std::string& clause) {
-  proto::FromHelper message;
-  message.set_warning(clause);
-  return send(message);
-}
-
-Status HelperChannel::tpm_done() {
-  proto::FromHelper message;
-  message.set_tpm_done(true);
-  return send(message);
-}
-
-Status HelperChannel::authentic(const CheckpointId& id, const Digest& origin) {
-  proto::FromHelper message;
-  message.mutable_authentic()->set_checkpoint_id(id.data(), id.size());
-  message.mutable_authentic()->set_origin(origin.data(), origin.size());
-  return send(message);
-}
-
-Result<proto::ToHelper> HelperChannel::ask(const proto::FromHelper& message) {
-  CKPTSEAL_TRY(send(message));
-  for (;;) {
-    CKPTSEAL_ASSIGN(const std::optional<Bytes> frame, receive_frame(socket_));
-    proto::ToHelper answer;
-    if (!frame || !parse(answer, *frame)) return Error{Code::failed, "The parent is gone.", 0};
-    if (answer.has_failure()) return to_error(answer.failure());
-    // It crossed the question; who asks something is not waiting for it any more.
-    if (!answer.has_finish()) return answer;
-  }
-}
-
-Status HelperChannel::confirm_input() {
-  proto::FromHelper message;
-  message.set_input_ended(true);
-  const Result<proto::ToHelper> answer = ask(message);
-  return answer.ok() ? Status() : Status(answer.error());
-}
-
-Status HelperChannel::count_use(const UseRequest& use) {
-  proto::FromHelper message;
-  proto::UseRequest& request = *message.mutable_count_use();
-  request.set_checkpoint_id(use.id.data(), use.id.size());
-  request.set_restores(use.restores);
-  request.set_created(use.created);
-  CKPTSEAL_ASSIGN(const proto::ToHelper answer, ask(message));
-  if (answer.confirmed()) return {};
-  return Error{Code::failed, "The use was not counted.", 0};
-}
-
-Status HelperChannel::start_peer() {
-  proto::FromHelper message;
-  message.set_start_peer(true);
-  const Result<proto::ToHelper> answer = ask(message);
-  return answer.ok() ? Status() : Status(answer.error());
-}
-
-Status HelperChannel::stop_reader() {
-  proto::FromHelper message;
-  message.set_stop_reader(true);
-  const Result<proto::ToHelper> answer = ask(message);
-  return answer.ok() ? Status() : Status(answer.error());
-}
-
-Result<bool> HelperChannel::finish_asked() {
-  CKPTSEAL_ASSIGN(const std::optional<Bytes> frame, receive_frame(socket_));
-  proto::ToHelper message;
-  if (!frame || !parse(message, *frame)) return Error{Code::failed, "The parent is gone.", 0};
-  if (message.has_failure()) return to_error(message.failure());
-  return message.has_finish();
-}
-
-Result<EcdsaSignature> HelperChannel::sign(const Digest& digest) {
-  proto::FromHelper message;
-  message.set_sign_digest(digest.data(), digest.size());
-  CKPTSEAL_ASSIGN(const proto::ToHelper answer, ask(message));
-  EcdsaSignature signature{};
-  if (answer.signature().size() != signature.size()) {
-    return Error{Code::failed, "The signature has a wrong length.", 0};
-  }
-  std::copy(answer.signature().begin(), answer.signature().end(), signature.begin());
-  return signature;
-}
-
-Result<Bytes> HelperChannel::approve(ByteView request) {
-  proto::FromHelper message;
-  message.set_online_request(request.data(), request.size());
-  CKPTSEAL_ASSIGN(const proto::ToHelper answer, ask(message));
-  const ByteView bytes = as_bytes(answer.online_answer());
-  if (!answer.has_online_answer() || bytes.size() > largest_approval) {
-    return Error{Code::failed, "The answer of the approver has a wrong length.", 0};
-  }
-  return Bytes(bytes.begin(), bytes.end());
-}
-
-Status HelperChannel::report(HelperReport report) {
-  proto::FromHelper message;
-  *message.mutable_report() = std::move(report);
-  return send(message);
-}
-
-Status HelperChannel::fail(const Error& error) {
-  proto::FromHelper message;
-  set_failure(*message.mutable_failure(), error);
-  return send(message);
-}
-
-namespace {
+constexpr int last_words_ms = 5000;  // of a helper whose other end failed
 
 // In the helper. Its exit code says only whether the last message went out.
 int helper_main(int socket, std::span<const int> descriptors,
@@ -406,7 +219,7 @@ Result<std::optional<HelperReport>> HelperTalk::run() {
     if (!frame && outside_failed_) return *outside_failed_;
     if (!frame) return std::optional<HelperReport>();
     proto::FromHelper message;
-    if (!parse(message, *frame)) {
+    if (!parse_message(message, *frame)) {
       return no_message();
     }
     if (message.has_report()) return std::optional<HelperReport>(message.report());
