@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Fuzzes every parser with libFuzzer for a while, from the corpora of tests/fuzz/corpus, or makes those corpora anew.
-# What is found stays in build/fuzz, so that a run never changes the clone.
+# Fuzzes every parser with libFuzzer for a while, from the corpora of tests/fuzz/corpus, or adds to those corpora.
+# What is found stays in build/fuzz, so that fuzzing never changes the clone.
 set -euo pipefail
 top=$(dirname -- "$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)")
 readonly build=$top/build/clang out=$top/build/fuzz
@@ -9,13 +9,14 @@ readonly build=$top/build/clang out=$top/build/fuzz
 usage() {
     cat <<'TEXT'
 Usage: fuzz.sh [--target NAME]... [SECONDS]
-       fuzz.sh --make-corpus
+       fuzz.sh --make-corpus [--target NAME]...
 Builds the fuzz targets with clang (preset clang) and runs each for SECONDS (default: 60). A target that crashes fails the
 run; its input is then in build/fuzz/NAME-... and the command that repeats it is printed.
 
   --target NAME   only this target, for example header
-  --make-corpus   make tests/fuzz/corpus anew of tests/vectors, of the event logs of tests/policies and by hand, after one of these
-                  or a format has changed; commit the result
+  --make-corpus   make inputs of tests/vectors, of the event logs of tests/policies and by hand, and add to tests/fuzz/corpus
+                  those that reach code the corpus does not, after one of these or a format has changed; commit the result.
+                  To make a corpus anew, remove its folder first
 
 Example: scripts/fuzz.sh --target manifest_page 600
 TEXT
@@ -49,13 +50,6 @@ done
 
 cd -- "$top"
 cmake --preset clang >/dev/null
-if $make_corpus; then
-    cmake --build "$build" --target fuzz_make_corpus
-    rm -rf -- tests/fuzz/corpus
-    "$build/tests/fuzz/fuzz_make_corpus" tests/vectors tests/fuzz/corpus
-    exit
-fi
-
 if ((${#targets[@]} == 0)); then
     for source in tests/fuzz/fuzz_*.cc; do
         name=$(basename -- "$source" .cc)
@@ -63,6 +57,33 @@ if ((${#targets[@]} == 0)); then
     done
 fi
 cmake --build "$build" --target "${targets[@]/#/fuzz_}"
+
+# What is made is many times what it takes to reach the same code, so only what adds to that is kept.
+if $make_corpus; then
+    cmake --build "$build" --target fuzz_make_corpus
+    readonly made=$out/made
+    rm -rf -- "$made"
+    mkdir -p -- "$out"
+    "$build/tests/fuzz/fuzz_make_corpus" tests/vectors "$made"
+    for name in "${targets[@]}"; do
+        fuzz=("$build/tests/fuzz/fuzz_$name" -max_len=20000 -timeout=10 -artifact_prefix="$out/$name-")
+        corpus=tests/fuzz/corpus/$name
+        mkdir -p -- "$corpus"
+        before=$(find "$corpus" -type f | wc -l)
+        # First once on each, for a merge passes over what crashes the target.
+        if ! { "${fuzz[@]}" -runs=0 "$made/$name" && "${fuzz[@]}" -merge=1 "$corpus" "$made/$name"; } >"$out/$name.log" 2>&1; then
+            printf 'fuzz.sh: %s failed on what was made for it; see %s.\n' "$name" "$out/$name.log" >&2
+            exit 1
+        fi
+        # libFuzzer names by another hash; by ours an input that is there already stays one file.
+        find "$corpus" -type f -name "$(printf '?%.0s' {1..40})" -exec sha256sum -- {} + | while read -r sum file; do
+            mv -- "$file" "$corpus/${sum:0:16}"
+        done
+        printf '%s: %d inputs, and before %d.\n' "$name" "$(find "$corpus" -type f | wc -l)" "$before"
+    done
+    exit
+fi
+
 status=0
 for name in "${targets[@]}"; do
     corpus=tests/fuzz/corpus/$name

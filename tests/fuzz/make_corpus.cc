@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Cuts the files of tests/vectors into the small inputs of the fuzz targets, and records a software
-// TPM. Run by scripts/fuzz.sh --make-corpus; what it writes is committed, so that the corpora do
-// not change with every run.
+// TPM. Run by scripts/fuzz.sh --make-corpus, which adds to tests/fuzz/corpus what reaches code that
+// the corpus does not. That is committed, so that the tests read the same with every run.
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
