@@ -25,11 +25,13 @@ void die_with_parent(pid_t parent, int signal_number) {
   if (getppid() != parent) _exit(127);
 }
 
-// execve(2) hands the mask on.
-void unblock_signals() {
+// execve(2) hands on the mask, and what is ignored. What this process ignores for its own writes a
+// program that it starts need not.
+void reset_signals() {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  signal(SIGPIPE, SIG_DFL);
 }
 
 bool redirect(int from, int to) {
@@ -81,7 +83,7 @@ Result<Child> Child::start(const std::vector<std::string>& argv, Descriptors des
     if (orphan == Orphan::ended) die_with_parent(parent, SIGTERM);
     if (group == Group::its_own) setpgid(0, 0);
     if (group == Group::its_own_session) setsid();
-    unblock_signals();
+    reset_signals();
     if (redirect(descriptors.input, 0) && redirect(descriptors.output, 1) &&
         redirect(descriptors.error, 2)) {
       execvp(arguments[0], arguments.data());

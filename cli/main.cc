@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The command line of ckpt-seal: global options, verbs, exit codes. docs/architecture.md, "cli".
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -39,6 +43,21 @@ void add_global_options(const Verb& command, Globals& globals) {
 
 // The TSS logs every refusal of the TPM to stderr; ours are said in a sentence.
 void silence_tss() { setenv("TSS2_LOG", "all+none", 0); }
+
+// The number of a closed stdin, stdout or stderr would be the next file's, and messages would go
+// into it. Reading the one and writing the others fails, as if they were closed.
+void keep_standard_descriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);  // the lowest that is free
+  }
+}
+
+// What cannot be written is an error among others, and no end in the middle of the work.
+void survive_failing_writes() {
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
+}
 
 // For the tests of what a kill leaves (docs/criu.md, "Steps").
 void choose_step() {
@@ -79,6 +98,8 @@ int run(int argc, char** argv) {
   add_authority_verbs(command);
   add_doctor_verb(command);
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
+  keep_standard_descriptors();
+  survive_failing_writes();
   Console console(line.verb());
   const int code = console.finish(line.action()(globals, console), globals.json);
   return console.ended_by() == 0 ? code : end_by_signal(console.ended_by());
