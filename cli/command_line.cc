@@ -3,6 +3,8 @@
 // The one file that includes CLI11.
 #include "cli/command_line.h"
 
+#include <fcntl.h>
+
 #include <CLI/CLI.hpp>
 
 namespace ckptseal {
@@ -34,6 +36,15 @@ Option Option::one_of(std::vector<std::string> words) const {
 
 Option Option::between(unsigned least, unsigned most) const {
   option_->check(CLI::Range(least, most));
+  return *this;
+}
+
+Option Option::open_descriptor() const {
+  option_->check([](const std::string& text) -> std::string {
+    int fd = -1;
+    if (CLI::detail::lexical_cast(text, fd) && fcntl(fd, F_GETFD) >= 0) return {};
+    return "The descriptor " + text + " is not open: open it in the shell, as by 3<FILE or 3>FILE";
+  });
   return *this;
 }
 

@@ -39,6 +39,9 @@ class Option {
   Option needs(const Option& other) const;
   Option one_of(std::vector<std::string> words) const;
   Option between(unsigned least, unsigned most) const;
+  // Looked at before this process opens anything: a number that its caller did not open would be
+  // that of a file of its own by the time it is used.
+  Option open_descriptor() const;
 
  private:
   friend class Verb;

@@ -58,7 +58,8 @@ void add_key_options(const Verb& verb, ReadingOptions& options, bool opens) {
   verb.option("--passphrase-fd", options.passphrase_fd,
               "Read passphrase, password, PIN or recovery key from this descriptor instead of "
               "the terminal")
-      .value_name("N");
+      .value_name("N")
+      .open_descriptor();
   verb.option("--max-memory", options.max_memory_mib,
               "Most memory that a passphrase may need (default: half of the machine's, at most "
               "1024)")
@@ -117,7 +118,7 @@ Status Reading::open_input(const std::string& file) {
   name_ = file == "-" ? "standard input" : file;
   UniqueFd input;
   if (file == "-") {
-    input.reset(dup(STDIN_FILENO));
+    input.reset(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0));
   } else {
     CKPTSEAL_ASSIGN(input, open_file(file, O_RDONLY, fmt::format("the sealed file {}", file)));
   }

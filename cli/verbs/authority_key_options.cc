@@ -36,7 +36,8 @@ void add_authority_key_options(const Verb& verb, AuthorityKeyOptions& options) {
       .required();
   verb.option("--passphrase-fd", options.passphrase_fd,
               "Read the token's PIN from this descriptor instead of the terminal")
-      .value_name("N");
+      .value_name("N")
+      .open_descriptor();
 }
 
 Result<AuthorityKey> open_authority_key(const AuthorityKeyOptions& options) {

@@ -213,10 +213,12 @@ void add_rewrap_verb(const Verb& command) {
   add_key_options(verb, options->reading, true);
   verb.option("--new-passphrase-fd", options->new_passphrase_fd,
               "Read PIN and passphrase that are added from this descriptor, a line each")
-      .value_name("N");
+      .value_name("N")
+      .open_descriptor();
   verb.option("--recovery-fd", options->recovery_fd,
               "Print the key of --add recovery to this descriptor instead of stdout")
-      .value_name("N");
+      .value_name("N")
+      .open_descriptor();
   verb.flag("--only-passphrase", options->only_passphrase,
             "Allow a file that only a passphrase opens");
   verb.flag("--dry-run", options->dry_run, "Open it and check everything, change nothing");

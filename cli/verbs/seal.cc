@@ -56,7 +56,7 @@ Result<Input> archive_folder(UniqueFd folder) {
 Result<Input> open_input(const std::string& path) {
   Input input;
   if (path == "-") {
-    input.fd.reset(dup(STDIN_FILENO));
+    input.fd.reset(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0));
   } else {
     CKPTSEAL_ASSIGN(input.fd, open_file(path, O_RDONLY, path));
   }

@@ -18,6 +18,22 @@ def closing(*descriptors):
 
 
 class Descriptors(support.CliTest):
+    def test_one_that_nobody_opened_is_never_a_file_of_ours(self):
+        """Numbers that the input, the lock of the TPM or the output get later: the first line of the input was the passphrase."""
+        plain = self.write("plain", b"first line\nsecond line\n")
+        path = self.folder / "x.cks"
+        seal = ("seal", "-o", path, "--to", "self", "--to")
+        for fd in (*range(3, 16), -1):
+            with self.subTest(fd=fd):
+                self.refused(self.a.run(*seal, "passphrase", "--passphrase-fd", fd, plain), 2, "--passphrase-fd", "not open")
+                self.refused(self.a.run(*seal, "recovery", "--recovery-fd", fd, plain), 2, "--recovery-fd", "not open")
+                self.assertFalse(path.exists())
+        self.succeeds(self.a.run(*seal, "passphrase", "--passphrase-fd", "0", plain, input=b"a long one\n"))
+        for fd in range(3, 16):
+            with self.subTest(fd=fd):
+                self.refused(self.a.run("rewrap", path, "--add", "passphrase", "--new-passphrase-fd", fd), 2, "not open")
+                self.refused(self.a.run("open", "--identity", "passphrase", "--passphrase-fd", fd, path), 2, "not open")
+
     def test_messages_go_into_no_file(self):
         """The sealed file that was changed got the number of the closed stderr, and the warnings."""
         plain = self.write("plain", b"some content")
