@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <ctime>
 
@@ -16,9 +17,14 @@
 namespace ckptseal {
 namespace {
 
-void print(std::FILE* file, const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), file);
-  std::fflush(file);
+bool print(std::FILE* file, const std::string& text) {
+  const bool all = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  return std::fflush(file) == 0 && all;
+}
+
+std::string untold(int error, bool done) {
+  const std::string why = system_error("Cannot write to stdout", error).message;
+  return fmt::format("ckpt-seal: {}{}\n", done ? "It was done, but not reported: " : "", why);
 }
 
 }  // namespace
@@ -50,11 +56,6 @@ void Console::end_progress() {
   progress_shown_ = false;
 }
 
-void Console::print_json(const Json& json) {
-  // Names of files may be no UTF-8: replaced rather than refused.
-  print(stdout, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
-}
-
 int Console::finish(const Result<Outcome>& result, bool json) {
   end_progress();
   Json out = {{"schema_version", 1}, {"verb", verb_}, {"ok", result.ok()}};
@@ -67,12 +68,16 @@ int Console::finish(const Result<Outcome>& result, bool json) {
     out.update(result.value().json);
   }
   out["warnings"] = warnings_;
-  if (json) {
-    print_json(out);
-  } else if (result.ok()) {
-    print(stdout, result.value().text);
-  }
-  return result.ok() ? result.value().exit_code : static_cast<int>(result.error().code);
+  // Names of files may be no UTF-8: replaced rather than refused.
+  const std::string report = json ? out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"
+                             : result.ok() ? result.value().text
+                                           : std::string();
+  const bool told = print(stdout, report);
+  if (!told) print(stderr, untold(errno, result.ok()));
+  if (!result.ok()) return static_cast<int>(result.error().code);
+  const Outcome& outcome = result.value();
+  const bool counts = told || outcome.stands || outcome.exit_code != 0;
+  return counts ? outcome.exit_code : static_cast<int>(Code::failed);
 }
 
 std::string human_size(std::uint64_t bytes) {

@@ -20,6 +20,7 @@ struct Outcome {
   Json json = Json::object();  // docs/json.md, without the common fields
   std::string text;            // whole lines
   int exit_code = 0;           // doctor: 1 when it found a problem
+  bool stands = false;         // whether it counts as done even if nobody can be told
 };
 
 class Console {
@@ -38,8 +39,6 @@ class Console {
   int finish(const Result<Outcome>& result, bool json);
 
  private:
-  void print_json(const Json& json);
-
   std::string verb_;
   bool progress_shown_ = false;
   Json warnings_ = Json::array();

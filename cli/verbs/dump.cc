@@ -78,6 +78,7 @@ Result<Outcome> dump_process(const Globals& globals, const DumpVerbOptions& opti
   events.sign = [&](const Digest& digest) { return sealing->sign(digest); };
   CKPTSEAL_ASSIGN(const HelperReport report, dump(job, events));
   Outcome outcome = sealing->describe(report);
+  outcome.stands = true;
   outcome.json["images"] = report.image_count();
   outcome.json["left_running"] = options.leave_running;
   return outcome;

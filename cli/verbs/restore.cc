@@ -67,6 +67,7 @@ Result<Outcome> start_process(const Globals& globals, const RestoreVerbOptions& 
   }
   reading->remember_opening(report);
   Outcome outcome;
+  outcome.stands = true;
   outcome.json = describe_file(report);
   outcome.json["pid"] = task;
   outcome.json["detached"] = options.detach;

@@ -4,7 +4,6 @@ import os
 import resource
 import signal
 import subprocess
-import unittest
 
 import support
 from process_case import COUNTER, ProcessCase
@@ -48,6 +47,14 @@ class Descriptors(support.CliTest):
 
     def test_a_closed_stdout_takes_no_content(self):
         self.refused(self.b.run("open", "-o", "-", self.sealed(), preexec_fn=closing(1)), 1, "Cannot write")
+
+    def test_a_report_that_cannot_be_written(self):
+        path = self.sealed()
+        for words in (("host", "export", "-o", "-"), ("inspect", path), ("--json", "inspect", path), ("--json", "host", "list")):
+            with self.subTest(words=words), open("/dev/full", "wb") as full:
+                done = subprocess.run([support.program(), "--state", self.b.state, *words], stdin=subprocess.DEVNULL, stdout=full,
+                                      stderr=subprocess.PIPE, timeout=60, env=support.ENVIRONMENT)
+                self.refused(done, 1, "stdout", "No space left")
 
     def test_a_reader_of_messages_that_is_gone_ends_nothing(self):
         path = self.folder / "x.cks"
