@@ -165,6 +165,58 @@ Status check_descriptors(pid_t pid) {
   return unreadable(pid, code.value());
 }
 
+// What /proc/PID/status says of a process, and what CRIU does not say plainly.
+struct Standing {
+  pid_t process = 0;  // of which it is a thread, or itself
+  pid_t tracer = 0;
+  char state = 0;
+  bool has_memory = false;  // neither a zombie nor a thread of the kernel has
+};
+
+Standing standing_of(pid_t pid) {
+  Standing out;
+  std::ifstream status(fmt::format("/proc/{}/status", pid));
+  for (std::string name; status >> name; std::getline(status, name)) {
+    if (name == "Tgid:") status >> out.process;
+    if (name == "TracerPid:") status >> out.tracer;
+    if (name == "State:") status >> out.state;
+    if (name == "VmSize:") out.has_memory = true;
+  }
+  return out;
+}
+
+// Of the one that was named.
+Status check_root(pid_t pid) {
+  const Standing found = standing_of(pid);
+  if (found.process == 0) return {};
+  if (found.process != pid) {
+    return refused(
+        fmt::format("{} is a thread of process {}; name that with -t.", pid, found.process));
+  }
+  if (found.state == 'Z' || found.state == 'X') {
+    return refused(
+        fmt::format("Process {} has ended, and only waits for its parent to see that; name one "
+                    "that runs with -t.",
+                    pid));
+  }
+  if (found.has_memory) return {};
+  return refused(
+      fmt::format("Process {} is a thread of the kernel; name a process of a user with -t.", pid));
+}
+
+Status check_free(pid_t pid) {
+  if (pid == getpid()) {
+    return refused(
+        "ckpt-seal cannot dump itself or what it was started by; run it from elsewhere.");
+  }
+  const pid_t tracer = standing_of(pid).tracer;
+  if (tracer == 0) return {};
+  return refused(fmt::format(
+      "Process {} is traced by process {}, a debugger or another dump, and only one can "
+      "trace it; end that, and try again.",
+      pid, tracer));
+}
+
 // Namespaces are files; `seen` has those that were looked at, ckpt-seal's own among them.
 Status check_network(pid_t pid, std::set<ino_t>& seen) {
   const std::string path = fmt::format("/proc/{}/ns/net", pid);
@@ -190,7 +242,9 @@ Status refuse_what_a_stream_cannot_carry(pid_t root) {
   struct stat own = {};
   if (stat("/proc/self/ns/net", &own) != 0) return system_error("Cannot read /proc", errno);
   std::set<ino_t> seen = {own.st_ino};
+  CKPTSEAL_TRY(check_root(root));
   for (const pid_t pid : tree_of(root)) {
+    CKPTSEAL_TRY(check_free(pid));
     CKPTSEAL_TRY(check_memory(pid));
     CKPTSEAL_TRY(check_descriptors(pid));
     CKPTSEAL_TRY(check_network(pid, seen));

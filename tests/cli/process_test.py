@@ -34,6 +34,12 @@ open(sys.argv[1], "a").write("1 ready\\n")
 while True:
     signal.pause()
 """
+# Of the process that it is told.
+TRACER = """
+import ctypes, sys, time
+assert ctypes.CDLL(None).ptrace(0x4206, int(sys.argv[1]), None, None) == 0  # PTRACE_SEIZE
+time.sleep(600)
+"""
 
 
 class Restores(ProcessCase):
@@ -129,6 +135,37 @@ class RefusedDumps(ProcessCase):
         child = self.start(COUNTER)
         self.refused(self.a.run("dump", "-t", 4194304, "-o", self.sealed_file, "--to", self.b.record()), 2)
         self.lives(child, self.a.run("dump", "-t", child.pid, "-o", "-", "--to", self.b.record()), 2)
+
+    def refused_dump_of(self, pid, *words):
+        self.refused(self.a.run("dump", "-t", pid, "-o", self.sealed_file, "--to", self.b.record()), 2, *words)
+
+    def test_what_is_no_process(self):
+        """CRIU said 'BUG at', or 'Unable to detach from'."""
+        child = self.start("import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()\n" + COUNTER)
+        (thread,) = set(os.listdir(f"/proc/{child.pid}/task")) - {str(child.pid)}
+        self.refused_dump_of(thread, "thread", f"process {child.pid};")
+        zombie = self.launch("/bin/true")
+        wait_until(lambda: not alive(zombie.pid), "it ends")
+        self.refused_dump_of(zombie.pid, "has ended")
+        if pathlib.Path("/proc/2/comm").exists() and pathlib.Path("/proc/2/comm").read_text() == "kthreadd\n":
+            self.refused_dump_of(2, "kernel")
+        self.goes_on()
+
+    def test_one_that_is_traced(self):
+        child = self.start(COUNTER)
+        tracer = self.launch("/usr/bin/python3", "-c", TRACER, str(child.pid))
+        wait_until(lambda: f"TracerPid:\t{tracer.pid}\n" in pathlib.Path(f"/proc/{child.pid}/status").read_text(), "it is traced")
+        self.lives(child, self.dump(child), 2, f"traced by process {tracer.pid},")
+        tracer.kill()
+        tracer.wait()
+        self.dump_away(child)
+
+    def test_one_that_started_it(self):
+        command = [support.program(), "--state", self.a.state, "dump", "-o", self.sealed_file, "--to", self.b.record(), "-t"]
+        script = '"$@" $PPID; exit $?'
+        outer = ["sh", "-c", 'sh -c "$0" sh "$@"; exit $?', script, *map(str, command)]
+        self.refused(subprocess.run(outer, capture_output=True, stdin=subprocess.DEVNULL, timeout=60, env=support.ENVIRONMENT,
+                                    start_new_session=True), 2, "what it was started by")
 
     def test_a_criu_that_is_not_there_or_fails(self):
         child = self.start(COUNTER)
