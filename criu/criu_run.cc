@@ -29,6 +29,29 @@ constexpr std::chrono::seconds time_to_clean_up(5);
 
 std::string_view word_of(CriuVerb verb) { return verb == CriuVerb::dump ? "dump" : "restore"; }
 
+// What to do about the errors of CRIU that do not say it, and are no lack of the kernel.
+struct Remedy {
+  std::string_view error;
+  std::string_view words;
+};
+constexpr Remedy remedies[] = {
+    {" --", "its options go behind --, at the dump and at the restore"},
+    {"Can't fork for ",
+     "end the process that has this number, or restore into a PID namespace of its own"},
+    {" has bad size ", "put the file back as it was at the dump"},
+    {"Can't open file ", "put the file back as it was at the dump"},
+    {"outside of its pid namespace", "dump the first process of the namespace or session instead"},
+    {"Timeout reached",
+     "a process did not stop, as one that waits for a disk or in vfork; try again"},
+};
+
+std::string_view remedy_of(std::string_view error) {
+  for (const Remedy& remedy : remedies) {
+    if (error.find(remedy.error) != std::string_view::npos) return remedy.words;
+  }
+  return "'criu check' says what this kernel lacks";
+}
+
 std::vector<pid_t> children_of(pid_t parent) {
   std::ifstream list(fmt::format("/proc/{0}/task/{0}/children", parent));
   std::vector<pid_t> out;
@@ -175,9 +198,7 @@ Error CriuRun::failure() const {
   if (why.empty() && killed_by_ != 0) why = fmt::format("signal {} ended it", killed_by_);
   if (why.empty()) why = "it did not say why";
   return {Code::failed,
-          fmt::format("CRIU's {} failed: {}; 'criu check' says what this kernel lacks.",
-                      word_of(setup_.verb), why),
-          0};
+          fmt::format("CRIU's {} failed: {}; {}.", word_of(setup_.verb), why, remedy_of(why)), 0};
 }
 
 Error CriuRun::explain(Error error) const {

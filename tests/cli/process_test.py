@@ -40,6 +40,7 @@ import ctypes, sys, time
 assert ctypes.CDLL(None).ptrace(0x4206, int(sys.argv[1]), None, None) == 0  # PTRACE_SEIZE
 time.sleep(600)
 """
+LOCKER = "import fcntl, sys\nlock = open(sys.argv[1] + '.lock', 'w')\nfcntl.flock(lock, fcntl.LOCK_EX)\n"
 
 
 class Restores(ProcessCase):
@@ -70,6 +71,13 @@ class Restores(ProcessCase):
         self.out.write_text("")
         self.b.run("host", "trust", self.a.record(), "--as", "origin")
         self.succeeds(self.restore())
+        self.goes_on()
+
+    def test_while_the_process_still_runs(self):
+        child = self.start(COUNTER)
+        self.succeeds(self.dump(child, "-R"))
+        self.b.run("host", "trust", self.a.record(), "--as", "origin")
+        self.refused(self.restore(), 1, f" {child.pid}:", "end the process that has this number")
         self.goes_on()
 
     def test_in_the_foreground_signals_and_the_end_are_passed_on(self):
@@ -135,6 +143,11 @@ class RefusedDumps(ProcessCase):
         child = self.start(COUNTER)
         self.refused(self.a.run("dump", "-t", 4194304, "-o", self.sealed_file, "--to", self.b.record()), 2)
         self.lives(child, self.a.run("dump", "-t", child.pid, "-o", "-", "--to", self.b.record()), 2)
+
+    def test_an_option_that_criu_wants_is_named_with_its_place(self):
+        child = self.start(LOCKER + COUNTER)
+        self.lives(child, self.dump(child), 1, "--file-locks", "behind --,")
+        self.succeeds(self.dump(child, "-R", "--", "--file-locks"))
 
     def refused_dump_of(self, pid, *words):
         self.refused(self.a.run("dump", "-t", pid, "-o", self.sealed_file, "--to", self.b.record()), 2, *words)
