@@ -50,6 +50,10 @@ Result<OutputFile> OutputFile::create(const std::string& path, unsigned mode, Re
                    0};
     }
     if (replace == Replace::never) return exists_error(path);
+  } else if (errno == ENAMETOOLONG) {
+    return system_error(fmt::format("Cannot name {}", path), errno);
+  } else if (replace == Replace::never && lstat(path.c_str(), &info) == 0) {
+    return exists_error(path);  // a link to nowhere
   }
   OutputFile file(path, replace);
   CKPTSEAL_ASSIGN(file.folder_, open_file(folder_of(path), O_RDONLY | O_DIRECTORY,
@@ -71,7 +75,9 @@ OutputFile::~OutputFile() {
 
 std::string OutputFile::temporary_name() const {
   static std::atomic<unsigned> counter{0};  // two unfinished files of one process differ
-  return fmt::format(".{}.{}-{}.unfinished", file_name_of(path_), getpid(), counter++);
+  constexpr std::size_t most_of_it = 100;   // for what is added must fit as well
+  return fmt::format(".{}.{}-{}.unfinished", file_name_of(path_).substr(0, most_of_it), getpid(),
+                     counter++);
 }
 
 Status OutputFile::open_unfinished(unsigned mode, Unfinished unfinished) {

@@ -117,9 +117,26 @@ TEST_P(OutputFileTest, ReplacesWhereAllowed) {
 TEST_P(OutputFileTest, ALinkToNowhereIsNotFollowed) {
   const std::string path = folder / "x.cks";
   ASSERT_EQ(symlink((folder / "elsewhere").c_str(), path.c_str()), 0);
-  Result<OutputFile> file = create(path);
-  EXPECT_FALSE(file.ok() && file.value().commit().ok());
+  const Result<OutputFile> file = create(path);
+  ASSERT_FALSE(file.ok());  // before any work
+  EXPECT_EQ(file.error().cause, static_cast<std::uint32_t>(EEXIST));
   EXPECT_FALSE(std::filesystem::exists(folder / "elsewhere"));
+}
+
+TEST_P(OutputFileTest, ANameMayBeAsLongAsNamesAre) {
+  const std::string path = folder / std::string(255, 'n');
+  for (const Replace replace : {Replace::never, Replace::allowed}) {
+    Result<OutputFile> file = create(path, replace);
+    ASSERT_TRUE(file.ok()) << file.error().message;
+    ASSERT_TRUE(file.value().commit().ok());
+  }
+  EXPECT_EQ(folder.names(), std::vector<std::string>{std::string(255, 'n')});
+}
+
+TEST_P(OutputFileTest, ANameThatIsTooLongIsSaidBeforeAnyWork) {
+  const Result<OutputFile> file = create(folder / std::string(256, 'n'));
+  ASSERT_FALSE(file.ok());
+  EXPECT_EQ(file.error().cause, static_cast<std::uint32_t>(ENAMETOOLONG));
 }
 
 TEST_P(OutputFileTest, FoldersAndDevicesAreNoOutputFiles) {
