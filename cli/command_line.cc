@@ -8,6 +8,14 @@
 #include <CLI/CLI.hpp>
 
 namespace ckptseal {
+namespace {
+
+// What "$UNSET" gives is no option that was left out: a fingerprint or a limit would be dropped.
+std::string not_empty(const std::string& text) {
+  return text.empty() ? "The value is empty: give one, or leave the option out" : "";
+}
+
+}  // namespace
 
 Option Option::value_name(const std::string& name) const {
   option_->type_name(name);
@@ -49,13 +57,13 @@ Option Option::open_descriptor() const {
 }
 
 Option Verb::option(const std::string& names, std::string& value, const std::string& help) const {
-  return Option(app_->add_option(names, value, help));
+  return Option(app_->add_option(names, value, help)->check(not_empty));
 }
 
 Option Verb::option(const std::string& names, std::vector<std::string>& value,
                     const std::string& help) const {
   const bool alone = !names.starts_with('-');
-  return Option(app_->add_option(names, value, help)->allow_extra_args(alone));
+  return Option(app_->add_option(names, value, help)->allow_extra_args(alone)->check(not_empty));
 }
 
 Option Verb::option(const std::string& names, unsigned& value, const std::string& help) const {

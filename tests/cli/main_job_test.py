@@ -244,6 +244,17 @@ class Reports(support.CliTest):
         self.refused(support.run(), 2)
         self.refused(self.a.run("--json", "seal", input=b"x"), 2, "-o")
 
+    def test_an_empty_value_is_not_an_option_that_was_left_out(self):
+        """As "$UNSET" is: the record was trusted whatever its fingerprint, the file sealed without a limit."""
+        record = self.b.record()
+        for words in (("host", "trust", record, "--as", "recipient", "--fingerprint", ""),
+                      ("seal", "--not-after", "", "-o", "-", "/dev/null"), ("seal", "--to", "self", "--policy", "", "-o", "-", "/dev/null"),
+                      ("open", "--identity", "", "/dev/null"), ("open", "--trust", record, "--fingerprint", "", "/dev/null"),
+                      ("restore", "--pidfile", "", "/dev/null"), ("--state", "", "host", "show")):
+            with self.subTest(words=words):
+                self.refused(self.a.run(*words), 2, "empty")
+        self.assertEqual(self.json(self.a.run("--json", "host", "list"))["hosts"][1:], [])
+
 
 if __name__ == "__main__":
     support.main()
