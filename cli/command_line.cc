@@ -15,6 +15,16 @@ std::string not_empty(const std::string& text) {
   return text.empty() ? "The value is empty: give one, or leave the option out" : "";
 }
 
+// The verb as far as it was understood.
+std::string verb_of(const CLI::App* app) {
+  std::string words;
+  while (!app->get_subcommands().empty()) {
+    app = app->get_subcommands().front();
+    words += app->get_name() + " ";
+  }
+  return words;
+}
+
 }  // namespace
 
 Option Option::value_name(const std::string& name) const {
@@ -114,8 +124,8 @@ CommandLine::CommandLine(const std::string& name, const std::string& help,
   app_->fallthrough();
   app_->set_version_flag("--version", name + " " + version);
   app_->failure_message([name](const CLI::App* failed, const CLI::Error& error) {
-    const std::string verb = failed->get_name() == name ? "" : failed->get_name() + " ";
-    return name + ": " + std::string(error.what()) + "; see '" + name + " " + verb + "--help'.\n";
+    return name + ": " + std::string(error.what()) + "; see '" + name + " " + verb_of(failed) +
+           "--help'.\n";
   });
 }
 

@@ -244,6 +244,12 @@ class Reports(support.CliTest):
         self.refused(support.run(), 2)
         self.refused(self.a.run("--json", "seal", input=b"x"), 2, "-o")
 
+    def test_the_help_that_is_pointed_to_is_that_of_the_verb(self):
+        for words, verb in (((), ""), (("seal", "--nonsense"), "seal "), (("host", "trust"), "host trust "), (("host",), "host "),
+                            (("dump", "-t", "x", "-o", "y"), "dump ")):
+            with self.subTest(words=words):
+                self.refused(self.a.run(*words), 2, f"; see 'ckpt-seal {verb}--help'.")
+
     def test_an_empty_value_is_not_an_option_that_was_left_out(self):
         """As "$UNSET" is: the record was trusted whatever its fingerprint, the file sealed without a limit."""
         record = self.b.record()
