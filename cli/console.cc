@@ -13,6 +13,7 @@
 #include <ctime>
 
 #include "base/bytes.h"
+#include "cli/plain_text.h"
 
 namespace ckptseal {
 namespace {
@@ -22,9 +23,14 @@ bool print(std::FILE* file, const std::string& text) {
   return std::fflush(file) == 0 && all;
 }
 
+// One line, whatever a file is called.
+void say(const std::string& sentence) {
+  print(stderr, fmt::format("ckpt-seal: {}\n", without_controls(sentence)));
+}
+
 std::string untold(int error, bool done) {
   const std::string why = system_error("Cannot write to stdout", error).message;
-  return fmt::format("ckpt-seal: {}{}\n", done ? "It was done, but not reported: " : "", why);
+  return fmt::format("{}{}", done ? "It was done, but not reported: " : "", why);
 }
 
 }  // namespace
@@ -34,12 +40,12 @@ void Console::warn(const std::string& sentence) {
   if (std::find(warnings_.begin(), warnings_.end(), sentence) != warnings_.end()) return;
   end_progress();
   warnings_.push_back(sentence);
-  print(stderr, fmt::format("ckpt-seal: warning: {}\n", sentence));
+  say("warning: " + sentence);
 }
 
 void Console::note(const std::string& sentence) {
   end_progress();
-  print(stderr, fmt::format("ckpt-seal: {}\n", sentence));
+  say(sentence);
 }
 
 void Console::progress(std::uint64_t done, std::uint64_t total) {
@@ -61,7 +67,7 @@ int Console::finish(const Result<Outcome>& result, bool json) {
   Json out = {{"schema_version", 1}, {"verb", verb_}, {"ok", result.ok()}};
   if (!result.ok()) {
     const Error& error = result.error();
-    print(stderr, fmt::format("ckpt-seal: {}\n", error.message));
+    say(error.message);
     out["reason"] = reason_word(error.code);
     out["message"] = error.message;
   } else {
@@ -73,7 +79,7 @@ int Console::finish(const Result<Outcome>& result, bool json) {
                              : result.ok() ? result.value().text
                                            : std::string();
   const bool told = print(stdout, report);
-  if (!told) print(stderr, untold(errno, result.ok()));
+  if (!told) say(untold(errno, result.ok()));
   if (!result.ok()) return static_cast<int>(result.error().code);
   const Outcome& outcome = result.value();
   const bool counts = told || outcome.stands || outcome.exit_code != 0;

@@ -16,6 +16,7 @@
 #include "base/private_files.h"
 #include "base/utc_time.h"
 #include "cli/host_access.h"
+#include "cli/plain_text.h"
 #include "provisioning/state.h"
 
 namespace ckptseal {
@@ -32,19 +33,6 @@ std::string described(const std::string& path) { return fmt::format("the journal
 
 // Where a character of UTF-8 begins: not one of its further bytes.
 bool begins_character(char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }
-
-// U+0000 to U+001F, and U+007F to U+009F, of which all but the first are c2 80 to c2 9f.
-std::string without_controls(const std::string& text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
-    const bool second_row = byte == 0xc2 && next < 0xa0;
-    out += byte < 0x20 || byte == 0x7f || second_row ? '?' : text[i];
-    if (second_row) ++i;
-  }
-  return out;
-}
 
 // Fit for a line, whatever file names and CRIU's log have brought into it.
 std::string plain_text(const std::string& text, std::size_t longest = longest_text) {

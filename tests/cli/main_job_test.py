@@ -244,6 +244,14 @@ class Reports(support.CliTest):
         self.refused(support.run(), 2)
         self.refused(self.a.run("--json", "seal", input=b"x"), 2, "-o")
 
+    def test_a_message_is_one_line_whatever_a_file_is_called(self):
+        for name in ("a\nb", "red \x1b[31m", "bell \x07", "csi \u009b31m", "del \x7f"):
+            with self.subTest(name=name):
+                path = self.folder / name
+                done = self.refused(self.a.run("open", "-o", "-", path), 1, "No such file")
+                self.assertEqual([c for c in done.stderr.decode()[:-1] if c < " " or "\x7f" <= c <= "\x9f"], [])
+        self.refused(self.a.run("open", "-o", "-", self.folder / "käse"), 1, "käse")
+
     def test_the_help_that_is_pointed_to_is_that_of_the_verb(self):
         for words, verb in (((), ""), (("seal", "--nonsense"), "seal "), (("host", "trust"), "host trust "), (("host",), "host "),
                             (("dump", "-t", "x", "-o", "y"), "dump ")):
