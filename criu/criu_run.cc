@@ -40,6 +40,7 @@ constexpr Remedy remedies[] = {
      "end the process that has this number, or restore into a PID namespace of its own"},
     {" has bad size ", "put the file back as it was at the dump"},
     {"Can't open file ", "put the file back as it was at the dump"},
+    {"Unable to detach from ", "the process has ended, or another traces it; look, and try again"},
     {"outside of its pid namespace", "dump the first process of the namespace or session instead"},
     {"Timeout reached",
      "a process did not stop, as one that waits for a disk or in vfork; try again"},

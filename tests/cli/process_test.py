@@ -149,6 +149,16 @@ class RefusedDumps(ProcessCase):
         self.lives(child, self.dump(child), 1, "--file-locks", "behind --,")
         self.succeeds(self.dump(child, "-R", "--", "--file-locks"))
 
+    def test_a_process_that_ends_meanwhile_is_no_lack_of_the_kernel(self):
+        child = self.start(COUNTER)
+        says = self.write("says", b"""#!/bin/sh
+while [ "$1" != --work-dir ]; do shift; done
+echo '(00.000100) Error (compel/src/lib/infect.c:1): Unable to detach from 7: No such process' > "$2/criu.log"
+exit 1
+""")
+        says.chmod(0o755)
+        self.lives(child, self.dump(child, "--criu", says), 1, "Unable to detach from 7", "has ended")
+
     def refused_dump_of(self, pid, *words):
         self.refused(self.a.run("dump", "-t", pid, "-o", self.sealed_file, "--to", self.b.record()), 2, *words)
 
