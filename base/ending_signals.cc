@@ -61,6 +61,10 @@ std::optional<int> EndingSignals::take() {
   return taken_;
 }
 
+void ignore_terminal_stops() {
+  for (const int number : {SIGTSTP, SIGTTIN, SIGTTOU}) signal(number, SIG_IGN);
+}
+
 std::string signal_word(int number) {
   for (const Named& signal : ending) {
     if (signal.number == number) return signal.word;

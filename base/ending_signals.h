@@ -38,6 +38,10 @@ class EndingSignals {
   std::optional<int> taken_;
 };
 
+// From now on no terminal stops this process (SIGTSTP, SIGTTIN, SIGTTOU), nor what it forks and
+// starts from then on. SIGSTOP does.
+void ignore_terminal_stops();
+
 // "SIGTERM"; of others the number.
 std::string signal_word(int number);
 // Ends this process by a signal that was taken, as if it had not waited: whoever waits for the

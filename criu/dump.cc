@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/ending_signals.h"
 #include "base/step.h"
 #include "criu/capture.h"
 #include "criu/refuse.h"
@@ -25,6 +26,7 @@ Result<HelperReport> seal_stream(const DumpJob& job, int listener, HelperChannel
   CKPTSEAL_ASSIGN(FileWriter writer,
                   FileWriter::start(job.output_fd, job.spool_fd, options, recipients));
   reached("dump: the slots are wrapped");
+  ignore_terminal_stops();  // as below; until here a passphrase may be typed
   CKPTSEAL_TRY(channel.start_peer());
   CKPTSEAL_ASSIGN(const UniqueFd connection, accept_stream(listener, channel));
   reached("dump: CRIU is connected");
@@ -61,6 +63,8 @@ Result<HelperReport> dump(const DumpJob& job, const HelperEvents& events) {
   CKPTSEAL_TRY(criu->check_signals());
   HelperEvents all = events;
   all.start_peer = [&] {
+    // Who is stopped holds CRIU up, and the tasks would stay frozen.
+    ignore_terminal_stops();
     Status started = criu->start();
     reached("dump: CRIU is started");
     return started;

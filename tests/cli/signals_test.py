@@ -68,8 +68,9 @@ class SignalCase(ProcessCase):
     def begin(self, state, *arguments, **options):
         """The command, with its CRIU at the step. It leads a group of processes, as a job of a terminal does."""
         command = [support.program(), "--state", state, *map(str, arguments), "--criu", str(self.folder / "criu")]
+        options.setdefault("start_new_session", True)
         running = subprocess.Popen(command, env=support.ENVIRONMENT, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                   stdout=subprocess.DEVNULL, start_new_session=True, **options)
+                                   stdout=subprocess.DEVNULL, **options)
         self.addCleanup(running.stderr.close)
         self.addCleanup(running.wait)
         self.addCleanup(running.kill)
@@ -149,6 +150,18 @@ class SignalsToDump(SignalCase):
         os.killpg(running.pid, signal.SIGINT)
         self.let_go_on()
         self.given_up(child, running, signal.SIGINT)
+
+    def test_no_terminal_stops_it_while_the_tasks_are_frozen(self):
+        # A group that is not orphaned: the kernel stops no other from a terminal.
+        child = self.start(COUNTER)
+        self.hold_at("post-dump")
+        running = self.begin_dump(child, start_new_session=False, preexec_fn=os.setpgrp)
+        for number in (signal.SIGTSTP, signal.SIGTTOU, signal.SIGTTIN):
+            os.killpg(running.pid, number)
+        self.let_go_on()
+        running.wait(timeout=120)
+        self.ends(running, 0)
+        self.assertEqual(child.wait(timeout=60), -signal.SIGKILL)
 
     def test_one_that_criu_gets_as_well(self):
         # As from a service manager that ends all of a service.
