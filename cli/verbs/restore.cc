@@ -2,6 +2,7 @@
 //
 // `ckpt-seal restore`: a sealed checkpoint becomes a running process tree again.
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include "base/output_file.h"
 #include "base/step.h"
@@ -26,6 +27,20 @@ int exit_code_of(const ExitStatus& status) {
   return status.signal == 0 ? status.code : 128 + status.signal;
 }
 
+Status check_pidfile(const std::string& path, int sealed_fd) {
+  struct stat there = {};
+  struct stat sealed = {};
+  const bool same = !path.empty() && stat(path.c_str(), &there) == 0 &&
+                    fstat(sealed_fd, &sealed) == 0 && there.st_dev == sealed.st_dev &&
+                    there.st_ino == sealed.st_ino;
+  if (!same) return {};
+  return Error{
+      Code::usage,
+      fmt::format("--pidfile {} is the checkpoint, which it would replace; name another file.",
+                  path),
+      0};
+}
+
 // Until its tasks run, and whoever wants to knows. Fills in the entry as it learns more. From when
 // there is something to take back, signals wait.
 Result<Outcome> start_process(const Globals& globals, const RestoreVerbOptions& options,
@@ -45,6 +60,7 @@ Result<Outcome> start_process(const Globals& globals, const RestoreVerbOptions& 
   CKPTSEAL_TRY(signals.hold());
   job.criu.signals = &signals;
   reading->watch(signals);
+  CKPTSEAL_TRY(check_pidfile(options.pidfile, job.read.sealed_fd));
   // What cannot be written is found out while nothing runs yet.
   std::optional<OutputFile> pidfile;
   if (!options.pidfile.empty()) {

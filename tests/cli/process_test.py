@@ -121,6 +121,16 @@ class RefusedRestores(ProcessCase):
         self.refused(self.b.run("restore", "-d", "--pidfile", self.folder / "none" / "pid", self.sealed_file), 1)
         self.assertFalse(alive(pid))
 
+    def test_a_pidfile_that_is_the_checkpoint(self):
+        self.dump(self.start(COUNTER))
+        sealed = self.sealed_file.read_bytes()
+        link = self.folder / "link"
+        link.symlink_to(self.sealed_file)
+        for pidfile in (self.sealed_file, link):
+            self.refused(self.b.run("restore", "--pidfile", pidfile, self.sealed_file), 2, "is the checkpoint", "name another")
+        self.assertEqual(self.sealed_file.read_bytes(), sealed)
+        self.assertTrue(link.is_symlink())
+
     def test_what_was_not_dumped(self):
         sealed = self.sealed(b"some content")
         self.refused(self.b.run("restore", sealed), 2, "dump")
