@@ -38,9 +38,9 @@ class Descriptors(support.CliTest):
         plain = self.write("plain", b"some content")
         for closed in ((2,), (1, 2), (0, 1, 2)):
             with self.subTest(closed=closed):
-                path = self.sealed(b"some content", "host-b", "--force", "--to", "self")
+                path = self.sealed(b"some content", "host-a", "--force")
                 before = path.read_bytes()
-                self.a.run("rewrap", path, "--remove", "0", preexec_fn=closing(*closed))
+                self.a.run("rewrap", path, "--add", self.b.record(), preexec_fn=closing(*closed))
                 self.assertFalse(path.read_bytes() == before, "it was not changed")
                 self.assertFalse(b"ckpt-seal: " in path.read_bytes(), "a message is in it")
                 self.assertEqual(self.succeeds(self.a.run("open", "-o", "-", path)).stdout, plain.read_bytes())
