@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -44,6 +45,15 @@ Status Identities::add(const std::string& name) {
         0};
   } else {
     CKPTSEAL_ASSIGN(UniqueFd fd, open_file(name, O_RDONLY, fmt::format("the key file {}", name)));
+    struct stat info = {};
+    if (fstat(fd.get(), &info) != 0) return system_error("Cannot look at " + name, errno);
+    if (!S_ISREG(info.st_mode)) {
+      return Error{Code::usage,
+                   fmt::format("--identity {} is a folder, a pipe or a device; name the key file "
+                               "itself.",
+                               name),
+                   0};
+    }
     key_files_.push_back({name, std::move(fd)});
   }
   return {};

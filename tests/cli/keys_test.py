@@ -174,6 +174,8 @@ class PublicKeys(KeysCase):
                                      (self.write("long.pem", b"x" * 70_000), 5, "too long"),
                                      (self.write("text.pem", b"hello"), 5, "PKCS#8"),
                                      (self.folder / "missing.pem", 1, "missing.pem"),
+                                     (self.folder, 2, "name the key file itself"),
+                                     ("/dev/stdin", 2, "name the key file itself"),
                                      ("tmp", 2, "--identity takes")):
             with self.subTest(identity):
                 self.refused(self.b.run("open", "-o", "-", "--identity", identity, path), code, word)
