@@ -249,6 +249,7 @@ Result<unsigned> parse_preamble(ByteView block) {
   if (!in.ok() || !same_bytes(magic, as_bytes(preamble_magic))) {
     return Error{Code::integrity, "it is not a sealed checkpoint (wrong magic)", 0};
   }
+  if (block.size() != block_size) return Error{Code::integrity, "it is cut short", 0};
   if (version != format_version) {
     return Error{
         Code::integrity,

@@ -85,7 +85,8 @@ bool fits_header(const ImmutablePart& immutable, const std::vector<Slot>& slots,
                  std::size_t header_size);
 
 Bytes build_preamble(unsigned header_log2);
-// The base-2 logarithm of the size of the header copies.
+// The base-2 logarithm of the size of the header copies. `block` has block_size bytes, fewer only
+// if the file has.
 Result<unsigned> parse_preamble(ByteView block);
 
 }  // namespace ckptseal

@@ -44,7 +44,8 @@ Result<Bytes> SealedFile::read_at(std::uint64_t offset, std::size_t size) const 
 
 // A change of the slots may be writing a copy at this moment. What stays as it is is damaged.
 Status SealedFile::read_header() {
-  CKPTSEAL_ASSIGN(const Bytes preamble, read_at(0, block_size));
+  // Of a shorter file what there is: it may be one of another kind.
+  CKPTSEAL_ASSIGN(const Bytes preamble, read_at(0, std::min<std::uint64_t>(size_, block_size)));
   CKPTSEAL_ASSIGN(const unsigned log2, parse_preamble(preamble));
   const std::size_t both = std::size_t{2} << log2;
   CKPTSEAL_ASSIGN(Bytes copies, read_at(block_size, both));

@@ -18,6 +18,8 @@ class DamagedFiles(support.CliTest):
         cases = {
             "empty": (b"", "empty"),
             "text": (b"hello, world\n" * 20_000, "not a sealed checkpoint"),
+            "short-text": (b"hello, world\n", "not a sealed checkpoint"),
+            "cut-in-preamble": (good[:4095], "cut short"),
             "version": (good[:8] + b"\x02\x01" + good[10:], "version"),
             "cut-in-header": (good[:5000], "cut short"),
             "cut-in-data": (good[:D + 100], "cut short"),

@@ -182,7 +182,7 @@ class Rewrap(RewrapCase):
                 ((exclusive, *add), 2, ("exclusive",)),
                 ((unsigned, *add), 4, ("--allow-unsigned",)),
                 ((self.folder, *add), 2, ("not a regular file",)),
-                ((plain, *add), 5, ("cut short",)),
+                ((plain, *add), 5, ("not a sealed checkpoint",)),
                 ((self.folder / "none.cks", *add), 1, ("none.cks",))):
             with self.subTest(arguments):
                 before = path.read_bytes()

@@ -11,7 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const ByteView input(data, size);
   for (const Bytes& block : {Bytes(data, data + size), padded(input, block_size)}) {
     const Result<unsigned> log2 = parse_preamble(block);
-    if (log2.ok()) require(block.size() != block_size || build_preamble(log2.value()) == block);
+    if (log2.ok()) require(build_preamble(log2.value()) == block);
   }
   return 0;
 }
