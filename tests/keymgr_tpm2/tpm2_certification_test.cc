@@ -70,6 +70,13 @@ TEST_F(CertificationTest, AnotherKeyIsRefused) {
             Code::untrusted);
 }
 
+// Into 32 bytes. GnuTLS drops leading zeros, one key in 128 has such a coordinate, or adds one.
+void put_number(const gnutls_datum_t& in, std::uint8_t* to) {
+  const std::size_t size = std::min(in.size, 32U);
+  std::fill_n(to, 32 - size, 0);
+  std::copy_n(in.data + (in.size - size), size, to + (32 - size));
+}
+
 // A software attestation key, to sign what no TPM would.
 class FakeAttestationKey {
  public:
@@ -83,10 +90,8 @@ class FakeAttestationKey {
     gnutls_datum_t y{};
     gnutls_privkey_export_ecc_raw2(raw, nullptr, &x, &y, nullptr, GNUTLS_EXPORT_FLAG_NO_LZ);
     Bytes area = like.marshalled();  // which ends with the two coordinates, each with its length
-    EXPECT_EQ(x.size, 32U);
-    EXPECT_EQ(y.size, 32U);
-    std::copy_n(x.data, 32, area.end() - 66);
-    std::copy_n(y.data, 32, area.end() - 32);
+    put_number(x, area.data() + area.size() - 66);
+    put_number(y, area.data() + area.size() - 32);
     gnutls_free(x.data);
     gnutls_free(y.data);
     public_ = TpmPublic::parse(area).value();
@@ -101,12 +106,8 @@ class FakeAttestationKey {
     gnutls_datum_t s{};
     gnutls_decode_rs_value(&der, &r, &s);
     EcdsaSignature out{};
-    const auto put = [](const gnutls_datum_t& in, std::uint8_t* end) {
-      const std::size_t size = std::min(in.size, 32U);  // without a sign byte before it
-      std::copy_n(in.data + (in.size - size), size, end - size);
-    };
-    put(r, out.data() + 32);
-    put(s, out.data() + 64);
+    put_number(r, out.data());
+    put_number(s, out.data() + 32);
     for (const gnutls_datum_t& datum : {der, r, s}) gnutls_free(datum.data);
     return out;
   }
