@@ -81,6 +81,7 @@ TEST(PreambleTest, EveryOtherByteIsRefused) {
   }
   expect_refused(parse_preamble({}), "empty");
   expect_refused(parse_preamble(ByteView(block).first(10)), "short");
+  expect_refused(parse_preamble(ByteView(block).first(block_size - 1)), "a byte short");
 }
 
 TEST(ImmutablePartTest, ParseThenSerializeIsIdentity) {
