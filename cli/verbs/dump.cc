@@ -27,7 +27,9 @@ struct DumpVerbOptions {
 Status check_process(unsigned number) {
   const auto pid = static_cast<pid_t>(number);
   if (pid == getpid() || pid == getppid()) {
-    return Error{Code::usage, "ckpt-seal cannot dump itself or what it was started by.", 0};
+    return Error{Code::usage,
+                 "ckpt-seal cannot dump itself or what it was started by; run it from elsewhere.",
+                 0};
   }
   if (kill(pid, 0) == 0 || errno != ESRCH) return {};
   return Error{Code::usage,
