@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 
@@ -166,8 +167,11 @@ Result<EcdsaSignature> HostAccess::sign(const Digest& digest) const {
 // Held against the record: a token that was exchanged would sign what nobody can open.
 Result<EcdsaSignature> HostAccess::sign_with_token(const Digest& digest) const {
   CKPTSEAL_ASSIGN(const EcdsaSignature signature, sign_by_token(*token_, digest, tpm_timeout_));
-  const EcPoint& key = record_->record().token->signing_keys.front();
-  if (verify_p256(key, digest, signature)) return signature;
+  const std::vector<EcPoint>& keys = record_->record().token->signing_keys;
+  const bool ours = std::any_of(keys.begin(), keys.end(), [&](const EcPoint& key) {
+    return verify_p256(key, digest, signature);
+  });
+  if (ours) return signature;
   return Error{Code::failed,
                "The token signed with another key than that of this host's record; run 'ckpt-seal "
                "provision' with the right one.",

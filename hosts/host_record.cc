@@ -17,6 +17,7 @@ namespace {
 
 constexpr const char* pem_label = "CKPT-SEAL HOST RECORD";
 constexpr std::string_view signature_context = "ckpt-seal/v1/host-record";
+constexpr std::string_view identity_context = "ckpt-seal/v1/host";
 
 Digest signed_digest(ByteView body) {
   return Sha256().update(as_bytes(signature_context)).update(body).finish();
@@ -37,7 +38,8 @@ Status verify_signature(const HostRecord& record, const RecordEnvelope& envelope
     }
   }
   CKPTSEAL_ASSIGN(const std::vector<EcPoint> points, record.signing_points());
-  const EcPoint& point = points.front();
+  // Nothing certifies the keys of a token, so its identity has to say itself what goes with it.
+  const EcPoint& point = record.token ? points.back() : points.front();
   if (!verify_p256(point, signed_digest(envelope.body), envelope.signature)) {
     return Error{Code::integrity,
                  fmt::format("{} is refused: its signature does not fit, so it was altered; get it "
@@ -90,10 +92,16 @@ Result<std::vector<EcPoint>> HostRecord::signing_points() const {
   return out;
 }
 
+Digest host_identity(const HostRecord& record) {
+  Sha256 hash;
+  hash.update(as_bytes(identity_context));
+  if (!record.token) return hash.update(record.attestation_key.marshalled()).finish();
+  const EcPoint& key = record.token->signing_keys.back();
+  return hash.update(ByteWriter().u8(4).bytes(key.x).bytes(key.y).view()).finish();
+}
+
 bool same_host(const HostRecord& a, const HostRecord& b) {
-  if (a.token.has_value() != b.token.has_value()) return false;
-  if (a.token) return a.token->storage_key == b.token->storage_key;
-  return a.attestation_key.name() == b.attestation_key.name();
+  return host_identity(a) == host_identity(b);
 }
 
 Result<SignedHostRecord> read_host_record_of_any_time(ByteView pem, const std::string& what) {

@@ -33,7 +33,8 @@ struct CertifiedKey {
 // The keys of a host that has a PKCS #11 token and no TPM. Nothing certifies them.
 struct TokenKeys {
   EcPoint storage_key;
-  std::vector<EcPoint> signing_keys;  // 1 to 8; the first signs today
+  // 1 to 8; the first signs today, the last signs the record: it is the host's identity.
+  std::vector<EcPoint> signing_keys;
   bool operator==(const TokenKeys&) const = default;
 };
 
@@ -65,7 +66,10 @@ struct HostRecord {
   Result<std::vector<EcPoint>> signing_points() const;
 };
 
-// Whether they are of one host: of one attestation key, or of one storage key in a token.
+// What stays when a host makes its record anew, and what sealed files name it by: a hash of its
+// attestation key, or of the last signing key in its token. docs/host-record.md, "Host identity".
+Digest host_identity(const HostRecord& record);
+// Whether they have one identity.
 bool same_host(const HostRecord& a, const HostRecord& b);
 
 // A record that has been read and found right in all but, perhaps, its time. There is no other way
@@ -74,7 +78,8 @@ class SignedHostRecord {
  public:
   const HostRecord& record() const { return record_; }
   const Digest& fingerprint() const { return fingerprint_; }  // SHA-256(body)
-  const std::string& pem() const { return pem_; }             // as received
+  Digest identity() const { return host_identity(record_); }
+  const std::string& pem() const { return pem_; }  // as received
   bool expired(Seconds now) const { return record_.expires != 0 && now >= record_.expires; }
 
  private:
@@ -98,8 +103,9 @@ Result<SignedHostRecord> read_host_record_of_any_time(ByteView pem, const std::s
 // The file at `path`. Code::failed when it cannot be read.
 Result<SignedHostRecord> read_host_record_file(const std::string& path, Seconds now);
 
-// Makes, signs (by its first signing key) and reads back a record: what comes out is right, or it
-// is an error. Code::usage when the name or a label cannot be.
+// Makes, signs (by its first signing key; of a host with a token by the last) and reads back a
+// record: what comes out is right, or it is an error. Code::usage when the name or a label cannot
+// be.
 Result<SignedHostRecord> sign_host_record(const HostRecord& record, const DigestSigner& signer);
 
 // 64 hexadecimal digits. Code::usage for anything else.

@@ -116,7 +116,8 @@ Result<HostRecord> make_token_statement(const ProvisionRequest& request, const H
                                         const HostToken& token,
                                         const std::optional<SignedHostRecord>& present) {
   CKPTSEAL_ASSIGN(HostRecord out, begin_statement(request, present));
-  out.token = TokenKeys{keys.storage_key, {keys.signing_key}};
+  // The list of before, if there is one, for it ends with the host's identity.
+  out.token = present ? *present->record().token : TokenKeys{keys.storage_key, {keys.signing_key}};
   out.software = !token.is_hardware();
   out.manufacturer = token.manufacturer();
   return out;

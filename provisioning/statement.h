@@ -24,7 +24,7 @@ Result<HostRecord> make_statement(const ProvisionRequest& request, const TpmIden
                                   const PcrValues& anchor,
                                   const std::optional<SignedHostRecord>& present);
 
-// The same of a host with a token.
+// The same of a host with a token, whose `present` record has these keys.
 Result<HostRecord> make_token_statement(const ProvisionRequest& request, const HostTokenKeys& keys,
                                         const HostToken& token,
                                         const std::optional<SignedHostRecord>& present);

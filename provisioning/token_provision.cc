@@ -65,7 +65,10 @@ Result<HostTokenKeys> keys_of(HostToken& token, const ProvisionOutcome& outcome)
       0};
   if (outcome.record && !all) return another;
   CKPTSEAL_ASSIGN(HostTokenKeys keys, token.make_keys());
-  if (outcome.record && outcome.record->record().token->storage_key != keys.storage_key) {
+  if (!outcome.record) return keys;
+  // The last signing key is the host's identity: with another one it would be another host.
+  const TokenKeys& known = *outcome.record->record().token;
+  if (known.storage_key != keys.storage_key || known.signing_keys.back() != keys.signing_key) {
     return another;
   }
   return keys;

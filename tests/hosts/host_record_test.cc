@@ -260,16 +260,6 @@ TEST_F(TokenRecordTest, SaysWhatWasSigned) {
   EXPECT_EQ(token_message().version(), 2U);
 }
 
-TEST_F(TokenRecordTest, IsTheSameHostByItsStorageKey) {
-  HostRecord other = statement;
-  other.name = "renamed";
-  EXPECT_TRUE(same_host(statement, other));
-  other.token->storage_key = host.attestation.point();
-  EXPECT_FALSE(same_host(statement, other));
-  EXPECT_FALSE(same_host(statement, host.statement()));
-  EXPECT_TRUE(same_host(host.statement("a"), host.statement("b")));
-}
-
 TEST_F(TokenRecordTest, EveryByteOfTheBodyCounts) {
   for (std::size_t i = 0; i < record.size(); ++i) {
     Bytes altered = record;
@@ -324,7 +314,7 @@ TEST_F(TokenRecordTest, EveryRuleRefuses) {
     rule.breaks(altered);
     expect_refused(read(signed_file(altered)), Code::integrity, rule.words);
   }
-  // The first one has signed, nobody else.
+  // The last one has signed, nobody else.
   proto::HostRecord altered = token_message();
   altered.mutable_token()->set_signing_keys(0, foreign);
   expect_refused(read(signed_file(altered)), Code::integrity, "signature");
