@@ -22,7 +22,7 @@ struct JournalEntry {
   std::optional<pid_t> pid;          // of the first process of the tree
   std::string checkpoint_id;         // in bytes, as in HelperReport
   std::string origin;                // the same
-  Json recipients = Json::array();   // each with `name` and `fingerprint`
+  Json recipients = Json::array();   // each with `name`, `identity`, `fingerprint`
   std::vector<std::string> removed;  // slots, as the user named them
   std::optional<unsigned> opened_slot;
   int ended_by = 0;  // the signal that ends the command; 0: none

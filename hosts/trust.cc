@@ -58,11 +58,45 @@ Status remove_all(const std::vector<TrustFile>& files, TrustChange& change, bool
   return {};
 }
 
+// A key that stands in several records is tried once, and holds as long as one of them does.
+void add_key(std::vector<OriginKey>& keys, const OriginKey& key) {
+  const auto known = std::find_if(keys.begin(), keys.end(),
+                                  [&](const OriginKey& other) { return other.point == key.point; });
+  if (known == keys.end()) {
+    keys.push_back(key);
+  } else if (known->expires != 0 && (key.expires == 0 || key.expires > known->expires)) {
+    known->expires = key.expires;
+  }
+}
+
 }  // namespace
 
 Result<TrustedOrigin> trusted_origin(const SignedHostRecord& record) {
   CKPTSEAL_ASSIGN(std::vector<EcPoint> keys, record.record().signing_points());
-  return TrustedOrigin{record.fingerprint(), record.record().name, std::move(keys)};
+  TrustedOrigin out{record.identity(), record.record().name, {}};
+  for (const EcPoint& key : keys) out.keys.push_back({key, record.record().expires});
+  return out;
+}
+
+bool TrustedOrigin::has_signed(const Digest& digest, const EcdsaSignature& signature,
+                               Seconds when) const {
+  return std::any_of(keys.begin(), keys.end(), [&](const OriginKey& key) {
+    return (key.expires == 0 || when < key.expires) && verify_p256(key.point, digest, signature);
+  });
+}
+
+Status add_origin(std::vector<TrustedOrigin>& origins, const SignedHostRecord& record) {
+  CKPTSEAL_ASSIGN(TrustedOrigin more, trusted_origin(record));
+  const auto known = std::find_if(origins.begin(), origins.end(), [&](const TrustedOrigin& origin) {
+    return origin.identity == more.identity;
+  });
+  if (known == origins.end()) {
+    origins.push_back(std::move(more));
+    return {};
+  }
+  known->name = std::move(more.name);
+  for (const OriginKey& key : more.keys) add_key(known->keys, key);
+  return {};
 }
 
 // What add() does, in this order: a crash leaves less trust than asked for, never more.
@@ -204,34 +238,28 @@ Result<SignedHostRecord> TrustStore::find_named(const std::string& name) const {
                   name));
 }
 
-Result<TrustedOrigin> TrustStore::find_origin(const Digest& fingerprint) const {
-  std::optional<SignedHostRecord> found;
-  if (own_.has_value() && own_->fingerprint() == fingerprint) found = own_;
-  if (!found.has_value()) {
-    CKPTSEAL_ASSIGN(const std::vector<TrustFile> files, origins_.files_with(fingerprint));
-    for (const TrustFile& file : files) {
-      CKPTSEAL_ASSIGN(SignedHostRecord record, TrustFolder::load(file));
-      if (record.fingerprint() == fingerprint) found = std::move(record);
-    }
-  }
-  if (!found.has_value()) {
-    return untrusted(
-        fmt::format("No trusted origin has the fingerprint {}; if you know which host "
-                    "that is, trust its record as origin with ckpt-seal host trust.",
-                    to_hex(fingerprint)));
-  }
-  if (found->expired(now_)) return expired_record(*found);
-  return trusted_origin(*found);
+Result<TrustedOrigin> TrustStore::find_origin(const Digest& identity) const {
+  CKPTSEAL_ASSIGN(const std::vector<TrustedOrigin> all, origins());
+  const auto found = std::find_if(
+      all.begin(), all.end(), [&](const TrustedOrigin& one) { return one.identity == identity; });
+  if (found != all.end()) return *found;
+  return untrusted(
+      fmt::format("No trusted origin has the identity {}; if you know which host that is, trust "
+                  "its record as origin with ckpt-seal host trust.",
+                  to_hex(identity)));
 }
 
 Result<std::vector<TrustedOrigin>> TrustStore::origins() const {
-  CKPTSEAL_ASSIGN(const std::vector<TrustEntry> entries, list());
+  CKPTSEAL_ASSIGN(std::vector<TrustEntry> entries, list());
+  std::erase_if(entries, [](const TrustEntry& entry) {
+    return !entry.record.has_value() || !entry.roles.origin;
+  });
+  // The newest last, for it says the name.
+  std::stable_sort(entries.begin(), entries.end(), [](const TrustEntry& a, const TrustEntry& b) {
+    return a.record->record().created < b.record->record().created;
+  });
   std::vector<TrustedOrigin> out;
-  for (const TrustEntry& entry : entries) {
-    if (!entry.record.has_value() || !entry.roles.origin || entry.expired) continue;
-    CKPTSEAL_ASSIGN(TrustedOrigin origin, trusted_origin(*entry.record));
-    out.push_back(std::move(origin));
-  }
+  for (const TrustEntry& entry : entries) CKPTSEAL_TRY(add_origin(out, *entry.record));
   return out;
 }
 

@@ -19,14 +19,26 @@ struct TrustRoles {
   bool origin = false;
 };
 
-struct TrustedOrigin {
-  Digest fingerprint{};
-  std::string name;
-  std::vector<EcPoint> keys;  // any of them may have signed
+struct OriginKey {
+  EcPoint point;
+  Seconds expires = 0;  // of the record that it stands in; 0: never
 };
 
-// The part of a record that says whose signature to expect.
+// A host that is trusted as origin, and whose signature to expect from it.
+struct TrustedOrigin {
+  Digest identity{};
+  std::string name;             // of its newest record
+  std::vector<OriginKey> keys;  // of all its trusted records; any of them may have signed
+
+  // Whether a key of a record that had not expired at `when` made the signature.
+  bool has_signed(const Digest& digest, const EcdsaSignature& signature, Seconds when) const;
+};
+
+// What one record says.
 Result<TrustedOrigin> trusted_origin(const SignedHostRecord& record);
+// Adds a record to what is trusted: its keys join those of the same host, which has the name of the
+// record that was added last.
+Status add_origin(std::vector<TrustedOrigin>& origins, const SignedHostRecord& record);
 
 struct TrustRequest {
   TrustRoles roles;
@@ -44,7 +56,7 @@ struct TrustEntry {
   std::string name;
   TrustRoles roles;
   bool own = false;                        // this host's own record
-  bool expired = false;                    // then it is trusted for nothing
+  bool expired = false;                    // then it is trusted for nothing new
   std::optional<SignedHostRecord> record;  // empty when the file is damaged or refused
   std::string problem;                     // then this says why, and the path
 };
@@ -57,17 +69,17 @@ class TrustStore {
 
   // Code::untrusted: not the pinned fingerprint, expired, another host has that name (other
   // keys), or older than the record it would replace. Earlier records of the same host
-  // stay trusted as origins, for files name their origin by fingerprint; as recipient the newest
-  // counts.
+  // stay trusted as origins, for their keys may have signed; as recipient the newest counts.
   Result<TrustChange> add(const SignedHostRecord& record, const TrustRequest& request);
 
   // `self`, the name of a trusted recipient, or a path: what contains '/' or ends with ".record".
   // To name a file is to trust it. Code::untrusted when there is none or it expired.
   Result<SignedHostRecord> find_recipient(const std::string& name_or_path) const;
 
-  // Code::untrusted when no record with that fingerprint is trusted as origin now, and why.
-  Result<TrustedOrigin> find_origin(const Digest& fingerprint) const;
-  // All that find_origin() would find; records that are damaged or expired are left out.
+  // Code::untrusted when no host with that identity is trusted as origin.
+  Result<TrustedOrigin> find_origin(const Digest& identity) const;
+  // One for each identity, with the keys of all its records: the expired ones too, for what it
+  // sealed before. Damaged records are left out.
   Result<std::vector<TrustedOrigin>> origins() const;
 
   Result<std::vector<TrustEntry>> list() const;

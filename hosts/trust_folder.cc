@@ -71,13 +71,6 @@ Result<std::vector<TrustFile>> TrustFolder::files_of(std::string_view name) cons
   return all;
 }
 
-Result<std::vector<TrustFile>> TrustFolder::files_with(const Digest& fingerprint) const {
-  CKPTSEAL_ASSIGN(std::vector<TrustFile> all, files());
-  const std::string start = start_of(fingerprint);
-  std::erase_if(all, [&](const TrustFile& file) { return file.fingerprint_start != start; });
-  return all;
-}
-
 Result<SignedHostRecord> TrustFolder::load(const TrustFile& file) {
   CKPTSEAL_ASSIGN(const Bytes pem,
                   read_private_file(file.path, largest_record_file,

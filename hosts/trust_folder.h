@@ -27,7 +27,6 @@ class TrustFolder {
   // there. Code::failed when others could have written to it.
   Result<std::vector<TrustFile>> files() const;
   Result<std::vector<TrustFile>> files_of(std::string_view name) const;
-  Result<std::vector<TrustFile>> files_with(const Digest& fingerprint) const;
 
   // The verified record in a file, whatever its time; Code::integrity when it is not the one that
   // the file name says.

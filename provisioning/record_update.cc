@@ -25,7 +25,7 @@ Status bring_record_up_to_date(const State& state, const ProvisionRequest& reque
   // Asks without writing whether another host has the name.
   TrustStore trust(state.trusted_folder(), request.now);
   CKPTSEAL_TRY(trust.add(signed_record, {{false, true}, std::nullopt, false, true}));
-  // Files that were sealed until now name the earlier record as their origin.
+  // Its signing keys may have signed files that were sealed until now.
   if (outcome.record.has_value() && !outcome.record->expired(request.now)) {
     CKPTSEAL_TRY(trust.add(*outcome.record, {{false, true}, std::nullopt, false, false}));
   }

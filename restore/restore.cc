@@ -60,7 +60,7 @@ Result<HelperReport> serve_file(const RestoreJob& job, int listener, HelperChann
   Workers workers(Workers::usual_count());
   CKPTSEAL_TRY(enter_sandbox());
   reached("restore: the helper is in its sandbox");
-  const Result<UnlockedFile> unlocked = UnlockedFile::open(file, slot, read.origins);
+  const Result<UnlockedFile> unlocked = UnlockedFile::open(file, slot, read.origins, read.now);
   if (!unlocked.ok()) return after_criu(unlocked.error(), channel);
   reached("restore: the manifest is verified");
   if (const Status counted = count_use(file, channel); !counted.ok()) {

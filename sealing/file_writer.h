@@ -28,7 +28,7 @@ struct SealOptions {
   Suite suite = Suite::aes_256_gcm;
   Content content = Content::stream;
   unsigned chunk_log2 = standard_chunk_log2;
-  Digest origin{};  // fingerprint of this host's record; all zero: unsigned
+  Digest origin{};  // identity of this host; all zero: unsigned
   std::uint64_t created = 0;
   UseLimits limits;  // not_after after `created`
 };

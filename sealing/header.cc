@@ -131,7 +131,7 @@ Bytes serialize_slots(const std::vector<Slot>& slots) {
         .u32(static_cast<std::uint32_t>(slot.body.bytes.size()))
         .bytes(slot.body.bytes);
     if (slot.adder) {
-      out.bytes(slot.adder->record).u64(slot.adder->generation).bytes(slot.adder->signature);
+      out.bytes(slot.adder->host).u64(slot.adder->generation).bytes(slot.adder->signature);
     }
   }
   return out.take();

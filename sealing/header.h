@@ -39,7 +39,7 @@ struct ImmutablePart {
 
 // Who else than the origin put a slot there.
 struct SlotAdder {
-  Digest record{};  // fingerprint of the adder's host record
+  Digest host{};  // identity of the adder
   std::uint64_t generation = 0;
   EcdsaSignature signature{};
 };

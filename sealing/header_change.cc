@@ -120,7 +120,8 @@ Result<HelperReport> rewrap(const RewrapJob& job, HelperChannel& channel) {
                     make_slots(recipients, unlocked.data_key, header.immutable.checkpoint()));
   }
   CKPTSEAL_TRY(enter_sandbox());
-  CKPTSEAL_ASSIGN(const UnlockedFile whole, UnlockedFile::open(file, unlocked, read.origins));
+  CKPTSEAL_ASSIGN(const UnlockedFile whole,
+                  UnlockedFile::open(file, unlocked, read.origins, read.now));
   CKPTSEAL_TRY(sign_slots(added, job, header, channel));
   slots.insert(slots.end(), added.begin(), added.end());
   CKPTSEAL_TRY(check_left(slots, job.only_passphrases));

@@ -22,7 +22,7 @@ struct RewrapJob {
   ReadJob read;  // with identities; its file is open for writing, too
   std::vector<SlotRemoval> removals;
   RecipientFactory recipients;    // of the slots to add; empty: none
-  Digest adder{};                 // fingerprint of this host's record, when slots are added
+  Digest adder{};                 // identity of this host, when slots are added
   bool only_passphrases = false;  // allow that nothing but passphrases opens it afterwards
 };
 

@@ -30,6 +30,7 @@ Result<HelperReport> seal_in_helper(const SealJob& job, const HelperEvents& even
 struct ReadJob {
   int sealed_fd = -1;
   std::vector<TrustedOrigin> origins;
+  Seconds now = 0;  // whose records have expired may not have added the slot that opens it
   bool allow_unsigned = false;
   IdentityFactory identities;  // empty: without a key
   std::optional<std::size_t> only_slot;

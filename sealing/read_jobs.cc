@@ -29,7 +29,7 @@ Result<UnlockedFile> unlock(const SealedFile& file, const ReadJob& job, HelperRe
   CKPTSEAL_ASSIGN(const UnlockedSlot slot, find_key(file, job, channel));
   CKPTSEAL_TRY(channel.tpm_done());
   CKPTSEAL_TRY(enter_sandbox());
-  CKPTSEAL_ASSIGN(UnlockedFile unlocked, UnlockedFile::open(file, slot, job.origins));
+  CKPTSEAL_ASSIGN(UnlockedFile unlocked, UnlockedFile::open(file, slot, job.origins, job.now));
   report.set_opened_slot(static_cast<std::uint32_t>(slot.index));
   report_images(unlocked, report);
   return unlocked;

@@ -128,7 +128,7 @@ void report_slots(const std::vector<Slot>& slots, const Checkpoint& of, HelperRe
   report.clear_slots();
   for (const Slot& slot : slots) {
     proto::SlotReport& out = *report.add_slots();
-    if (slot.adder) out.set_adder(text(slot.adder->record));
+    if (slot.adder) out.set_adder(text(slot.adder->host));
     describe(slot.body, of, out);
   }
 }

@@ -127,26 +127,35 @@ Result<SignatureState> SealedFile::verify_origin(std::span<const TrustedOrigin> 
   }
   const auto origin = std::find_if(
       origins.begin(), origins.end(),
-      [&](const TrustedOrigin& candidate) { return candidate.fingerprint == immutable().origin; });
+      [&](const TrustedOrigin& candidate) { return candidate.identity == immutable().origin; });
   if (immutable().is_signed() && origin == origins.end()) {
     return Error{Code::untrusted,
-                 fmt::format("it was sealed by a host whose record {} is not trusted here; if you "
-                             "trust that host, run 'ckpt-seal host trust RECORD --as origin'",
+                 fmt::format("it was sealed by a host with the identity {}, which is not trusted "
+                             "here; if you trust that host, run 'ckpt-seal host trust RECORD --as "
+                             "origin'",
                              to_hex(immutable().origin)),
                  0};
   }
   CKPTSEAL_TRY(hash_manifest());
   if (!immutable().is_signed()) return SignatureState::unsigned_allowed;
-  const Digest digest = file_signature_digest(header_.immutable_bytes, manifest_digest_);
-  const bool good = std::any_of(origin->keys.begin(), origin->keys.end(), [&](const EcPoint& key) {
-    return verify_p256(key, digest, *trailer_.signature);
-  });
-  if (!good) {
-    return Error{Code::integrity,
-                 "the signature of its origin does not fit: it is damaged or altered", 0};
-  }
+  CKPTSEAL_TRY(verify_signature(*origin));
   origin_name_ = origin->name;
   return SignatureState::good;
+}
+
+Status SealedFile::verify_signature(const TrustedOrigin& origin) const {
+  const Digest digest = file_signature_digest(header_.immutable_bytes, manifest_digest_);
+  if (origin.has_signed(digest, *trailer_.signature, immutable().created)) return {};
+  // At time 0 nothing has expired.
+  if (origin.has_signed(digest, *trailer_.signature, 0)) {
+    return Error{Code::untrusted,
+                 fmt::format("it was sealed when the record of {} had expired; have that host "
+                             "provisioned again and trust its new record",
+                             origin.name),
+                 0};
+  }
+  return Error{Code::integrity,
+               "the signature of its origin does not fit: it is damaged or altered", 0};
 }
 
 Result<Bytes> SealedFile::read_page(std::uint64_t index) const {

@@ -24,9 +24,9 @@ class SealedFile {
   // reads fail. Code::integrity when the file is not whole.
   static Result<SealedFile> open(int fd);
 
-  // Steps 2 and 3: hashes the manifest and verifies the signature. Code::untrusted when no record
-  // in `origins` has the file's origin, or it is unsigned and that is not allowed; Code::integrity
-  // when the signature does not fit.
+  // Steps 2 and 3: hashes the manifest and verifies the signature. Code::untrusted when no host in
+  // `origins` is the file's origin, when its record had expired at the time of creation, or when
+  // the file is unsigned and that is not allowed; Code::integrity when the signature does not fit.
   Result<SignatureState> verify_origin(std::span<const TrustedOrigin> origins, bool allow_unsigned);
   // Step 3 without the signature, for a reader that only inspects.
   Status hash_manifest();
@@ -37,7 +37,7 @@ class SealedFile {
   const Trailer& trailer() const { return trailer_; }
   std::uint64_t size() const { return size_; }
   int fd() const { return fd_; }
-  // Name of the trusted record that signed; empty before verify_origin() or if unsigned.
+  // Name of the trusted host that signed; empty before verify_origin() or if unsigned.
   const std::string& origin_name() const { return origin_name_; }
   // One header copy is not sound: the file opens, and a check of it fails.
   bool header_copy_damaged() const { return header_copy_damaged_; }
@@ -53,6 +53,7 @@ class SealedFile {
   Status read_header();
   Status choose_copy(ByteView both);
   Status read_trailer();
+  Status verify_signature(const TrustedOrigin& origin) const;
   Result<Bytes> read_at(std::uint64_t offset, std::size_t size) const;
 
   int fd_;

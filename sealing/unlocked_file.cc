@@ -169,35 +169,45 @@ UnlockedFile::UnlockedFile(const SealedFile& file, FileKeys keys, Aead manifest_
 
 namespace {
 
-Status check_slot(const Slot& slot, const CheckpointId& id, const std::vector<Digest>& sealed_slots,
-                  std::span<const TrustedOrigin> adders) {
-  const Digest digest = slot.digest();
-  if (!slot.adder) {
-    if (std::find(sealed_slots.begin(), sealed_slots.end(), digest) != sealed_slots.end())
-      return {};
-    return Error{Code::integrity, "the slot that opens it was not put there by its origin", 0};
-  }
+Status check_added(const Slot& slot, const CheckpointId& id, std::span<const TrustedOrigin> adders,
+                   Seconds now) {
   const auto adder = std::find_if(
       adders.begin(), adders.end(),
-      [&](const TrustedOrigin& candidate) { return candidate.fingerprint == slot.adder->record; });
+      [&](const TrustedOrigin& candidate) { return candidate.identity == slot.adder->host; });
   if (adder == adders.end()) {
     return Error{Code::untrusted,
-                 fmt::format("its slot was added by a host whose record {} is not trusted here",
-                             to_hex(slot.adder->record)),
+                 fmt::format("its slot was added by a host with the identity {}, which is not "
+                             "trusted here; if you trust that host, run 'ckpt-seal host trust "
+                             "RECORD --as origin'",
+                             to_hex(slot.adder->host)),
                  0};
   }
-  const Digest signed_digest = slot_signature_digest(id, slot.adder->generation, digest);
-  const bool good = std::any_of(adder->keys.begin(), adder->keys.end(), [&](const EcPoint& key) {
-    return verify_p256(key, signed_digest, slot.adder->signature);
-  });
-  if (good) return {};
+  const Digest digest = slot_signature_digest(id, slot.adder->generation, slot.digest());
+  if (adder->has_signed(digest, slot.adder->signature, now)) return {};
+  // At time 0 nothing has expired.
+  if (adder->has_signed(digest, slot.adder->signature, 0)) {
+    return Error{Code::untrusted,
+                 fmt::format("its slot was added by {}, whose record has expired; have that host "
+                             "provisioned again and trust its new record",
+                             adder->name),
+                 0};
+  }
   return Error{Code::integrity, "the signature of who added its slot does not fit", 0};
+}
+
+Status check_slot(const Slot& slot, const CheckpointId& id, const std::vector<Digest>& sealed_slots,
+                  std::span<const TrustedOrigin> adders, Seconds now) {
+  if (slot.adder) return check_added(slot, id, adders, now);
+  if (std::find(sealed_slots.begin(), sealed_slots.end(), slot.digest()) != sealed_slots.end()) {
+    return {};
+  }
+  return Error{Code::integrity, "the slot that opens it was not put there by its origin", 0};
 }
 
 }  // namespace
 
 Result<UnlockedFile> UnlockedFile::open(const SealedFile& file, const UnlockedSlot& slot,
-                                        std::span<const TrustedOrigin> adders) {
+                                        std::span<const TrustedOrigin> adders, Seconds now) {
   const HeaderBlock& header = file.header();
   CKPTSEAL_ASSIGN(const Digest commitment, commit_to_key(slot.data_key, header.immutable.id));
   if (!equal_constant_time(commitment, header.immutable.commitment)) {
@@ -210,8 +220,8 @@ Result<UnlockedFile> UnlockedFile::open(const SealedFile& file, const UnlockedSl
   CKPTSEAL_ASSIGN(Aead aead, Aead::make(cipher_of(header.immutable.suite), keys.manifest_key()));
   UnlockedFile unlocked(file, std::move(keys), std::move(aead));
   CKPTSEAL_TRY(unlocked.read_manifest());
-  CKPTSEAL_TRY(
-      check_slot(header.slots[slot.index], header.immutable.id, unlocked.sealed_slots_, adders));
+  CKPTSEAL_TRY(check_slot(header.slots[slot.index], header.immutable.id, unlocked.sealed_slots_,
+                          adders, now));
   return unlocked;
 }
 

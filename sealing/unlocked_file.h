@@ -40,9 +40,9 @@ class UnlockedFile {
  public:
   // `file` was opened, hashed and, unless that is not wanted, verified; it must outlive this.
   // `slot` says which slot gave the key. Code::integrity for every broken rule; Code::untrusted for
-  // a slot of an adder whom `adders` does not contain.
+  // a slot of an adder whom `adders` does not contain, or whose record has expired `now`.
   static Result<UnlockedFile> open(const SealedFile& file, const UnlockedSlot& slot,
-                                   std::span<const TrustedOrigin> adders);
+                                   std::span<const TrustedOrigin> adders, Seconds now);
 
   const std::vector<ImageInfo>& images() const { return images_; }  // by number
   std::uint64_t content_bytes() const { return totals_.content_bytes; }

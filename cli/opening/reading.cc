@@ -108,6 +108,7 @@ Result<std::unique_ptr<Reading>> Reading::prepare(const Globals& globals,
   CKPTSEAL_TRY(reading->add_trust(options));
   CKPTSEAL_TRY(reading->add_identities(options, key));
   reading->job_.allow_unsigned = options.allow_unsigned;
+  reading->job_.now = now_seconds();
   reading->job_.check_time = check_not_after;
   reading->approver_.command = options.approver;
   reading->approver_.timeout = std::chrono::seconds(options.approver_timeout);
@@ -162,8 +163,7 @@ Status Reading::add_trust(const ReadingOptions& options) {
             0};
       }
     }
-    CKPTSEAL_ASSIGN(TrustedOrigin origin, trusted_origin(record));
-    job_.origins.push_back(std::move(origin));
+    CKPTSEAL_TRY(add_origin(job_.origins, record));
   }
   return {};
 }

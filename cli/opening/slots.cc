@@ -121,7 +121,7 @@ void describe(const proto::SlotReport& slot, Json& json) {
 std::string whose(const Json& slot) {
   const auto word = [&](const char* name) { return slot[name].get<std::string>(); };
   const std::string kind = word("kind");
-  if (kind == "tpm2") return fmt::format(" of host record {}", word("recipient"));
+  if (kind == "tpm2") return fmt::format(" of host {}", word("recipient"));
   if (kind == "public_key") {
     return fmt::format(" {} ({}, {})", word("recipient"), word("algorithm"), word("label"));
   }

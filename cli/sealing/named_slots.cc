@@ -20,7 +20,7 @@ bool is_number(const std::string& text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-bool is_fingerprint(const std::string& text) {
+bool is_digest(const std::string& text) {
   return text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
          });
@@ -32,7 +32,7 @@ SlotRemoval slots_of_kind(std::string name, SlotKind kind) {
           }};
 }
 
-// Of the host record with that fingerprint, or the key with that id.
+// Of the host with that identity, whatever its record said then, or of the key with that id.
 SlotRemoval slots_of(std::string name, const Digest& digest) {
   return {std::move(name), [digest](std::size_t, const SlotBody& slot) -> Result<bool> {
             if (slot.kind == static_cast<std::uint16_t>(SlotKind::public_key)) {
@@ -72,7 +72,7 @@ Result<SlotRemoval> slots_named(const HostAccess& host, const std::string& name)
                        }};
   }
   if (TokenUri::looks_like_one(name)) return slots_of_token(name);
-  if (is_fingerprint(name)) {
+  if (is_digest(name)) {
     CKPTSEAL_ASSIGN(const Digest digest, parse_fingerprint(name));
     return slots_of(name, digest);
   }
@@ -86,7 +86,7 @@ Result<SlotRemoval> slots_named(const HostAccess& host, const std::string& name)
     CKPTSEAL_ASSIGN(const PublicKey key, storage_key_of(record.record()));
     return slots_of(name, key.id());
   }
-  return slots_of(name, record.fingerprint());
+  return slots_of(name, record.identity());
 }
 
 }  // namespace ckptseal

@@ -10,8 +10,8 @@
 
 namespace ckptseal {
 
-// The slots that `name` stands for: the number of one; passphrase; recovery; the fingerprint of
-// a host record or the id of a key; a pkcs11: URI, whose token is asked in the helper; or what
+// The slots that `name` stands for: the number of one; passphrase; recovery; the identity of
+// a host or the id of a key; a pkcs11: URI, whose token is asked in the helper; or what
 // names a recipient. Code::usage for what cannot be a slot.
 Result<SlotRemoval> slots_named(const HostAccess& host, const std::string& name);
 

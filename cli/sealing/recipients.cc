@@ -185,7 +185,7 @@ RecipientFactory Recipients::factory(int recovery_fd) const {
         continue;
       }
       out.push_back(std::make_unique<Tpm2Recipient>(record.storage_parent.public_area, policy,
-                                                    signed_record.fingerprint(),
+                                                    signed_record.identity(),
                                                     policy.has_pin() ? pin : nullptr));
     }
     for (const NamedKey& key : keys_) {
@@ -219,17 +219,18 @@ std::vector<int> Recipients::descriptors() const {
 
 Json Recipients::records() const {
   Json out = Json::array();
+  const auto add = [&out](std::string name, Json identity, Json fingerprint) {
+    out.push_back({{"name", std::move(name)},
+                   {"identity", std::move(identity)},
+                   {"fingerprint", std::move(fingerprint)}});
+  };
   for (const auto& [record, policy] : hosts_) {
-    out.push_back({{"name", record.record().name}, {"fingerprint", to_hex(record.fingerprint())}});
+    add(record.record().name, to_hex(record.identity()), to_hex(record.fingerprint()));
   }
-  for (const NamedKey& key : keys_) {
-    out.push_back({{"name", label_of(key.name.label)}, {"fingerprint", to_hex(key.key.id())}});
-  }
-  for (const TokenUri& uri : tokens_) {
-    out.push_back({{"name", label_of(uri.name())}, {"fingerprint", nullptr}});
-  }
-  if (recovery_) out.push_back({{"name", "recovery"}, {"fingerprint", nullptr}});
-  if (passphrase_) out.push_back({{"name", "passphrase"}, {"fingerprint", nullptr}});
+  for (const NamedKey& key : keys_) add(label_of(key.name.label), nullptr, to_hex(key.key.id()));
+  for (const TokenUri& uri : tokens_) add(label_of(uri.name()), nullptr, nullptr);
+  if (recovery_) add("recovery", nullptr, nullptr);
+  if (passphrase_) add("passphrase", nullptr, nullptr);
   return out;
 }
 

@@ -50,7 +50,7 @@ class Recipients {
   std::vector<int> descriptors() const;  // what that needs
 
   Json names() const;
-  // Each with `name` and `fingerprint`, for the journal.
+  // Each with `name`, `identity` and `fingerprint`, for the journal.
   Json records() const;
 
  private:

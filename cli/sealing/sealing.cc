@@ -147,7 +147,7 @@ SealOptions Sealing::seal_options(Content content) const {
                   ? (aes ? Suite::aes_256_gcm_exclusive : Suite::chacha20_poly1305_exclusive)
                   : (aes ? Suite::aes_256_gcm : Suite::chacha20_poly1305);
   out.content = content;
-  if (!options_.unsigned_file) out.origin = host_.record().fingerprint();
+  if (!options_.unsigned_file) out.origin = host_.record().identity();
   out.created = created_;
   out.limits = limits_;
   return out;
@@ -157,7 +157,7 @@ Status Sealing::commit() { return file_ ? file_->commit() : Status(); }
 
 std::string Sealing::origin() const {
   if (options_.unsigned_file) return "";
-  return std::string(as_text(host_.record().fingerprint()));
+  return std::string(as_text(host_.record().identity()));
 }
 
 Outcome Sealing::describe(const HelperReport& report) const {

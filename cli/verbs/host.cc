@@ -16,6 +16,7 @@ Result<Json> describe_record(const SignedHostRecord& signed_record) {
   const HostRecord& record = signed_record.record();
   Json json = {{"name", record.name},
                {"fingerprint", to_hex(signed_record.fingerprint())},
+               {"identity", to_hex(signed_record.identity())},
                {"created", utc_time(record.created)},
                {"expires", record.expires == 0 ? Json() : Json(utc_time(record.expires))}};
   if (record.token) {
@@ -42,8 +43,9 @@ std::string text_of(const Json& record) {
     return record[key].is_string() ? record[key].get<std::string>() : std::string("never");
   };
   const std::string head = fmt::format(
-      "Name:            {}\nFingerprint:     {}\nCreated:         {}\nExpires:         {}\n",
-      field("name"), field("fingerprint"), field("created"), field("expires"));
+      "Name:            {}\nFingerprint:     {}\nIdentity:        {}\nCreated:         {}\n"
+      "Expires:         {}\n",
+      field("name"), field("fingerprint"), field("identity"), field("created"), field("expires"));
   if (record.contains("storage_key")) {
     return head + fmt::format(
                       "Storage key:     {}\nPolicy:          none: a token measures nothing\n"
@@ -93,8 +95,10 @@ Result<Outcome> export_record(const Globals& globals, const ExportOptions& optio
   }
   const auto replace = options.force ? OutputFile::Replace::allowed : OutputFile::Replace::never;
   CKPTSEAL_TRY(write_file(options.output, as_bytes(record.pem()), 0644, replace));
-  outcome.text = fmt::format("Wrote the record of {} to {}; its fingerprint is {}.\n",
-                             record.record().name, options.output, to_hex(record.fingerprint()));
+  outcome.text =
+      fmt::format("Wrote the record of {} to {}; its fingerprint is {}, the host's identity {}.\n",
+                  record.record().name, options.output, to_hex(record.fingerprint()),
+                  to_hex(record.identity()));
   return outcome;
 }
 
@@ -158,10 +162,21 @@ Result<Outcome> trust(const Globals& globals, const TrustOptions& options) {
                   {"dry_run", options.dry_run},
                   {"written", change.written},
                   {"removed", change.removed}};
-  outcome.text = fmt::format("{} {} as {}; its fingerprint is {}.\n",
+  outcome.text = fmt::format("{} {} as {}; its fingerprint is {}, the host's identity {}.\n",
                              options.dry_run ? "Would trust" : "Trusts", record.record().name,
-                             fmt::join(options.roles, " and "), to_hex(record.fingerprint()));
+                             fmt::join(options.roles, " and "), to_hex(record.fingerprint()),
+                             to_hex(record.identity()));
   return outcome;
+}
+
+std::string line_of(const TrustEntry& entry) {
+  return fmt::format("{} {}{}{}{}\n", entry.name,
+                     entry.record
+                         ? fmt::format("{} identity {}", to_hex(entry.record->fingerprint()),
+                                       to_hex(entry.record->identity()))
+                         : "damaged",
+                     entry.roles.recipient ? " recipient" : "", entry.roles.origin ? " origin" : "",
+                     entry.own ? " self" : "");
 }
 
 Result<Outcome> list(const Globals& globals, Console& console) {
@@ -177,10 +192,8 @@ Result<Outcome> list(const Globals& globals, Console& console) {
                  {"self", entry.own},
                  {"expired", entry.expired}};
     json["fingerprint"] = entry.record ? Json(to_hex(entry.record->fingerprint())) : Json();
-    outcome.text += fmt::format("{} {}{}{}{}\n", entry.name,
-                                entry.record ? to_hex(entry.record->fingerprint()) : "damaged",
-                                entry.roles.recipient ? " recipient" : "",
-                                entry.roles.origin ? " origin" : "", entry.own ? " self" : "");
+    json["identity"] = entry.record ? Json(to_hex(entry.record->identity())) : Json();
+    outcome.text += line_of(entry);
     hosts.push_back(std::move(json));
   }
   return outcome;

@@ -23,8 +23,7 @@ std::string origin_line(const HelperReport& report) {
   if (report.signature_verified()) {
     return fmt::format("{} (trusted, signature good)", report.origin_name());
   }
-  return fmt::format("host record {} (not trusted here, signature not checked)",
-                     hex_of(report.origin()));
+  return fmt::format("host {} (not trusted here, signature not checked)", hex_of(report.origin()));
 }
 
 Outcome describe(const HelperReport& report) {

@@ -118,7 +118,7 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
     std::vector<int> more = added.descriptors();
     if (added.have_recovery()) more.push_back(options.recovery_fd);
     job.read.descriptors.insert(job.read.descriptors.end(), more.begin(), more.end());
-    job.adder = host.record().fingerprint();
+    job.adder = host.record().identity();
   }
   job.only_passphrases = options.only_passphrase;
   HelperEvents events = reading->events(console);
@@ -206,7 +206,7 @@ void add_rewrap_verb(const Verb& command) {
   add_issuer_options(verb, options->issuers);
   add_policy_option(verb, options->policy);
   verb.option("--remove", options->remove,
-              "Whose slot goes: a recipient, the fingerprint of its record, or a slot's number")
+              "Whose slot goes: a recipient, the identity of a host, or a slot's number")
       .value_name("SLOT");
   verb.option("--replace", options->replace, "Remove one and add another in its place")
       .value_name("SLOT=RECIPIENT");

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
@@ -147,12 +148,9 @@ Result<Secret> pin_auth_value(const Secret& pin, const CheckpointId& id) {
   return out;
 }
 
-Tpm2Recipient::Tpm2Recipient(TpmPublic parent, Policy policy, const Digest& record_fingerprint,
+Tpm2Recipient::Tpm2Recipient(TpmPublic parent, Policy policy, const Digest& host,
                              std::shared_ptr<const Secret> pin)
-    : parent_(std::move(parent)),
-      policy_(std::move(policy)),
-      record_fingerprint_(record_fingerprint),
-      pin_(std::move(pin)) {}
+    : parent_(std::move(parent)), policy_(std::move(policy)), host_(host), pin_(std::move(pin)) {}
 
 Result<SlotBody> Tpm2Recipient::wrap(const Secret& data_key, const Checkpoint& of) {
   if (data_key.size() != data_key_size) {
@@ -167,7 +165,7 @@ Result<SlotBody> Tpm2Recipient::wrap(const Secret& data_key, const Checkpoint& o
     CKPTSEAL_ASSIGN(auth, pin_auth_value(*pin_, of.id));
   }
   Tpm2Slot slot;
-  slot.recipient = record_fingerprint_;
+  slot.recipient = host_;
   slot.parent = parent_.name();
   slot.policy = policy_;
   CKPTSEAL_ASSIGN(slot.object, seal_to_parent(parent_, policy_digest(policy_, of), data_key,
@@ -177,7 +175,11 @@ Result<SlotBody> Tpm2Recipient::wrap(const Secret& data_key, const Checkpoint& o
 
 bool Tpm2Recipient::owns(const SlotBody& slot) const {
   if (slot.kind != static_cast<std::uint16_t>(SlotKind::tpm2)) return false;
-  return Tpm2Slot::recipient_of(slot.bytes) == record_fingerprint_;
+  ByteWriter start;
+  start.bytes(host_).bytes(parent_.name());
+  write_policy(start, policy_);
+  const Bytes own = start.take();
+  return slot.bytes.size() > own.size() && std::equal(own.begin(), own.end(), slot.bytes.begin());
 }
 
 }  // namespace ckptseal

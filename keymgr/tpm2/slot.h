@@ -15,7 +15,7 @@ namespace ckptseal {
 
 // The body of a slot of SlotKind::tpm2.
 struct Tpm2Slot {
-  Digest recipient{};  // fingerprint of the host record that it was sealed for
+  Digest recipient{};  // identity of the host that it was sealed for
   TpmName parent{};    // of the storage parent under which `object` imports
   Policy policy;       // what the TPM demands
   SealedObject object;
@@ -34,19 +34,19 @@ Result<Secret> pin_auth_value(const Secret& pin, const CheckpointId& id);
 
 class Tpm2Recipient : public Recipient {
  public:
-  // `parent` and the fingerprint as a trusted host record has them; a `pin` when the policy has
+  // `parent` and the host's identity as a trusted host record has them; a `pin` when the policy has
   // one.
-  Tpm2Recipient(TpmPublic parent, Policy policy, const Digest& record_fingerprint,
+  Tpm2Recipient(TpmPublic parent, Policy policy, const Digest& host,
                 std::shared_ptr<const Secret> pin = nullptr);
 
   Result<SlotBody> wrap(const Secret& data_key, const Checkpoint& of) override;
-  // By the fingerprint of the record: a newer record of a host may have other PCRs.
+  // Of that host, with that storage parent and policy: a newer record of it may have other PCRs.
   bool owns(const SlotBody& slot) const override;
 
  private:
   TpmPublic parent_;
   Policy policy_;
-  Digest record_fingerprint_;
+  Digest host_;
   std::shared_ptr<const Secret> pin_;
 };
 

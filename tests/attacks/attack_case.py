@@ -70,8 +70,8 @@ class AttackCase(process_case.ProcessCase):
     def dump_twice(self):
         cls = type(self)
         child = self.start(PROGRAM)
-        fingerprint, key = sealed_victim.origin_of(self.a.record())
-        cls.trust = cks.Trust({fingerprint: key})
+        identity, key = sealed_victim.origin_of(self.a.record())
+        cls.trust = cks.Trust({identity: key})
         cls.keys = sealed_victim.passphrase_keys(PASSPHRASE)
         cls.pid = child.pid
         self.succeeds(self.dump_for_two(child, self.base / "earlier.cks", "--leave-running"))

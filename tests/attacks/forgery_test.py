@@ -31,8 +31,8 @@ class ForgeAFile(attack_case.AttackCase):
             path = self.base / "forged.cks"
             self.succeeds(stranger.run("dump", "-t", child.pid, "-o", path, "--to", self.b.record(), "--to", "self"))
             child.wait(timeout=60)
-            fingerprint, key = sealed_victim.origin_of(stranger.record())
-            trust = sealed_victim.cks.Trust({fingerprint: key})
+            identity, key = sealed_victim.origin_of(stranger.record())
+            trust = sealed_victim.cks.Trust({identity: key})
             type(self).forged = sealed_victim.Victim(path, stranger.unseal_by_other_means(path, slot=1), trust)
         return self.forged
 
@@ -120,9 +120,9 @@ class HandMade(attack_case.AttackCase):
 
     def test_sealed_by_the_trusted_host_and_called_a_dump_afterwards(self):
         path = self.sealed_folder()
-        fingerprint, _ = sealed_victim.origin_of(self.a.record())
+        identity, _ = sealed_victim.origin_of(self.a.record())
         seal = sealed_victim.Victim(path, self.a.unseal_by_other_means(path, slot=1), self.trust)
-        self.assertEqual((seal.immutable.content, seal.immutable.origin), ("tree", fingerprint))
+        self.assertEqual((seal.immutable.content, seal.immutable.origin), ("tree", identity))
         # By whoever stores it.
         self.restore_refuses(seal.with_immutable(CONTENT_AT, b"\1"), 5, "ignature")
         self.reader_refuses(self.folder / "attacked.cks")

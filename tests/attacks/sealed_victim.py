@@ -232,9 +232,10 @@ def fields_of(message):
 
 
 def origin_of(record_path):
-    """Fingerprint and public key of the host that this record is of (docs/host-record.md)."""
+    """Identity and public key of the host that this record is of (docs/host-record.md)."""
     lines = record_path.read_text().splitlines()
     body = dict(fields_of(base64.b64decode("".join(lines[1:-1]))))[1]
-    signing_key = dict(fields_of(next(value for number, value in fields_of(body) if number == 9)))[1]
+    fields = fields_of(body)
+    signing_key = dict(fields_of(next(value for number, value in fields if number == 9)))[1]
     x, y = signing_key[-66:-34], signing_key[-32:]
-    return sha256(body), cks_primitives.p256_public(x, y)
+    return sha256(b"ckpt-seal/v1/host" + dict(fields)[7]), cks_primitives.p256_public(x, y)

@@ -107,10 +107,12 @@ class HsmHosts(HsmCase, support.CliTest):
         self.assertEqual((self.state / "host.record").read_bytes(), record)
         path = self.folder / "x.cks"
         self.succeeds(self.on_hsm("seal", "-o", path, self.plain()))
+        identity = self.json(self.on_hsm("--json", "host", "show"))["record"]["identity"]
         self.succeeds(self.on_hsm("provision", "--label", "rack=r1", "--expires", "30"))
         self.assertNotEqual((self.state / "host.record").read_bytes(), record)
         self.assertEqual(self.succeeds(self.on_hsm("open", "-o", "-", path)).stdout, b"some content")
         shown = self.json(self.on_hsm("--json", "host", "show"))["record"]
+        self.assertEqual(shown["identity"], identity)
         self.assertEqual((shown["labels"], shown["software_token"], "pcrs" in shown), ({"rack": "r1"}, True, False))
 
     def test_two_hosts_in_one_token(self):
@@ -173,6 +175,8 @@ class HsmHosts(HsmCase, support.CliTest):
         self.make_key("ckpt-seal signing key", number=number, usage="--usage-sign")
         self.refused(self.on_hsm("seal", "-o", self.folder / "y.cks", self.plain()), 1, "another key")
         self.assertFalse((self.folder / "y.cks").exists())
+        # It would be another host.
+        self.refused(self.on_hsm("provision", "--label", "rack=r1"), 1, "keys of this host", "--remove")
 
     def test_refused(self):
         key_uri = self.hsm_uri("token=archive;object=x")

@@ -157,11 +157,11 @@ class JournalOfChanges(JournalCase):
 
     HOSTS = ("host-a", "host-b")
 
-    def fingerprint(self, host):
-        return self.json(host.run("--json", "host", "show"))["record"]["fingerprint"]
+    def record_of(self, host):
+        return self.json(host.run("--json", "host", "show"))["record"]
 
     def vouched_for(self, path):
-        return self.json(self.b.run("--json", "inspect", path))["checkpoint_id"], self.fingerprint(self.a)
+        return self.json(self.b.run("--json", "inspect", path))["checkpoint_id"], self.record_of(self.a)["identity"]
 
     def test_a_rewrap(self):
         path = self.sealed()
@@ -176,9 +176,9 @@ class JournalOfChanges(JournalCase):
         missing = self.folder / "missing.cks"
         self.refused(self.b.run("rewrap", path, missing, "--add", self.a.record()), 1, "1 of 2")
         added, removed, refused, changed, failed = self.entries(self.b.state)
-        host = {"name": "host-a", "fingerprint": self.fingerprint(self.a)}
+        host = {key: self.record_of(self.a)[key] for key in ("name", "identity", "fingerprint")}
         self.assertEqual((added["verb"], added["code"], added["reason"], added["opened_slot"]), ("rewrap", 0, "done", 0))
-        self.assertEqual(added["recipients"], [host, {"name": "passphrase", "fingerprint": None}])
+        self.assertEqual(added["recipients"], [host, {"name": "passphrase", "identity": None, "fingerprint": None}])
         self.assertEqual((added["recipient_count"], added["removed"], added["removed_count"]), (2, [], 0))
         self.assertEqual((removed["recipients"], removed["removed"]), ([], ["passphrase", str(self.a.record())]))
         self.assertEqual((refused["code"], refused["removed"], refused["removed_count"]), (2, ["0"], 1))
@@ -327,17 +327,16 @@ class JournalOfProcesses(ProcessCase, JournalCase):
         refused, dump, elsewhere = self.entries(self.a.state)
         (restore,) = self.entries(self.b.state)
         self.assertEqual((refused["code"], refused["reason"], refused["pid"]), (2, "usage", child.pid))
-        fingerprints = {host.name: self.json(host.run("--json", "host", "show"))["record"]["fingerprint"]
-                        for host in (self.a, self.b)}
+        records = {host.name: self.json(host.run("--json", "host", "show"))["record"] for host in (self.a, self.b)}
         self.assertEqual((dump["verb"], dump["code"], dump["reason"], dump["message"]), ("dump", 0, "done", None))
-        self.assertEqual(dump["recipients"], [{"name": "host-b", "fingerprint": fingerprints["host-b"]}])
+        self.assertEqual(dump["recipients"], [{key: records["host-b"][key] for key in ("name", "identity", "fingerprint")}])
         self.assertEqual((dump["recipient_count"], dump["opened_slot"], dump["pid"]), (1, None, child.pid))
         self.assertEqual((elsewhere["verb"], elsewhere["reason"], elsewhere["pid"]), ("restore", "no_slot", None))
         self.assertEqual((restore["code"], restore["opened_slot"], restore["pid"]), (0, 0, restored["pid"]))
         self.assertEqual((restore["recipients"], restore["recipient_count"]), ([], 0))
         for entry in (dump, restore, elsewhere):
             self.assertEqual(entry["checkpoint_id"], sealed["checkpoint_id"])
-            self.assertEqual(entry["origin"], fingerprints["host-a"])
+            self.assertEqual(entry["origin"], records["host-a"]["identity"])
             self.assertEqual((entry["path"], entry["uid"]), (str(self.sealed_file), os.getuid()))
 
     def test_a_refused_restore_names_what_was_vouched_for(self):

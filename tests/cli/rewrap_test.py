@@ -108,11 +108,11 @@ class Rewrap(RewrapCase):
 
     def test_who_is_removed_is_in_neither_copy(self):
         path = self.sealed(b"some content", "host-b", "--to", self.c.record())
-        fingerprint = bytes.fromhex(self.slots(path)[0]["recipient"])
-        self.assertEqual(path.read_bytes().count(fingerprint), 2)
+        identity = bytes.fromhex(self.slots(path)[0]["recipient"])
+        self.assertEqual(path.read_bytes().count(identity), 2)
         done = self.succeeds(self.c.run("rewrap", path, "--remove", self.b.record()))
         self.assertIn(b"only sealing the content anew revokes", done.stderr)
-        self.assertEqual(path.read_bytes().count(fingerprint), 0)
+        self.assertEqual(path.read_bytes().count(identity), 0)
         self.is_whole(path, self.c)
         self.refused(self.b.run("open", "-o", "-", path), 9)
 

@@ -111,7 +111,7 @@ Sealed seal_dump(const std::function<int(FakeCriu&, Hook&)>& dump) {
       [&](HelperChannel& channel) -> Result<HelperReport> {
         SealOptions options;
         options.content = Content::criu;
-        options.origin = origin.fingerprint();
+        options.origin = origin.identity();
         const auto recipients = test::recipients_for({"alice"});
         CKPTSEAL_ASSIGN(FileWriter writer,
                         FileWriter::start(output.get(), spool.get(), options, recipients));
@@ -170,7 +170,7 @@ Restored restore_from(const Bytes& file, const std::function<int(FakeCriu&, Hook
                         unlock_slot(sealed.header(), test::identities_for({"alice"})));
         Workers workers(2);
         CKPTSEAL_TRY(enter_sandbox());
-        CKPTSEAL_ASSIGN(const UnlockedFile unlocked, UnlockedFile::open(sealed, slot, {}));
+        CKPTSEAL_ASSIGN(const UnlockedFile unlocked, UnlockedFile::open(sealed, slot, {}, 0));
         UnlockedFileSource source(unlocked, workers);
         const ServeOutcome outcome = serve(ends.streamer.get(), control_of(channel), source);
         if (!outcome.status.ok()) {

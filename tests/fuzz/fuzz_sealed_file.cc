@@ -39,7 +39,7 @@ void read(ByteView file) {
   require(sealed.value().hash_manifest().ok());
   require(sealed.value().read_page(0).ok());
   TrustedOrigin origin;
-  origin.fingerprint = sealed.value().immutable().origin;
+  origin.identity = sealed.value().immutable().origin;
   origin.keys.resize(1);
   const Result<SignatureState> state = sealed.value().verify_origin({&origin, 1}, true);
   require(state.ok() != sealed.value().immutable().is_signed());

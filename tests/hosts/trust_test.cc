@@ -74,7 +74,7 @@ TEST_F(TrustTest, ARecipientIsFoundByName) {
 
 TEST_F(TrustTest, NobodyIsFoundWhoWasNotAdded) {
   expect_error(store().find_recipient("host-a"), Code::untrusted, "No trusted recipient");
-  expect_error(store().find_origin(a.record().fingerprint()), Code::untrusted, "No trusted origin");
+  expect_error(store().find_origin(a.record().identity()), Code::untrusted, "No trusted origin");
   EXPECT_TRUE(store().origins().value().empty());
   EXPECT_TRUE(store().list().value().empty());
   EXPECT_FALSE(fs::exists(folder));
@@ -83,7 +83,7 @@ TEST_F(TrustTest, NobodyIsFoundWhoWasNotAdded) {
 TEST_F(TrustTest, ARecipientIsNoOrigin) {
   const SignedHostRecord record = a.record();
   ASSERT_TRUE(add(record, as_recipient).ok());
-  expect_error(store().find_origin(record.fingerprint()), Code::untrusted, "No trusted origin");
+  expect_error(store().find_origin(record.identity()), Code::untrusted, "No trusted origin");
   EXPECT_TRUE(store().origins().value().empty());
 }
 
@@ -91,12 +91,13 @@ TEST_F(TrustTest, AnOriginIsNoRecipient) {
   const SignedHostRecord record = a.record();
   ASSERT_TRUE(add(record, as_origin).ok());
   expect_error(store().find_recipient("host-a"), Code::untrusted, "not as a recipient");
-  const Result<TrustedOrigin> origin = store().find_origin(record.fingerprint());
+  const Result<TrustedOrigin> origin = store().find_origin(record.identity());
   ASSERT_TRUE(origin.ok());
   EXPECT_EQ(origin.value().name, "host-a");
   ASSERT_EQ(origin.value().keys.size(), 1U);
-  EXPECT_EQ(origin.value().keys[0].x, a.signing.point().x);
-  EXPECT_EQ(origin.value().keys[0].y, a.signing.point().y);
+  EXPECT_EQ(origin.value().identity, record.identity());
+  EXPECT_EQ(origin.value().keys[0].point, a.signing.point());
+  EXPECT_EQ(origin.value().keys[0].expires, 2000U);
 }
 
 TEST_F(TrustTest, NoRoleIsAWrongCall) {
@@ -132,13 +133,12 @@ TEST_F(TrustTest, SelfIsTheOwnRecord) {
   expect_error(store().find_recipient("self"), Code::failed, "provision");
   const TrustStore with_own(folder, 1500, own);
   EXPECT_EQ(with_own.find_recipient("self").value().fingerprint(), own.fingerprint());
-  EXPECT_TRUE(with_own.find_origin(own.fingerprint()).ok());
+  EXPECT_TRUE(with_own.find_origin(own.identity()).ok());
   EXPECT_EQ(with_own.origins().value().size(), 1U);
   expect_error(with_own.find_recipient("host-a"), Code::untrusted, "write self");
   const TrustStore later(folder, 2000, own);
   expect_error(later.find_recipient("self"), Code::untrusted, "expired");
-  expect_error(later.find_origin(own.fingerprint()), Code::untrusted, "expired");
-  EXPECT_TRUE(later.origins().value().empty());
+  EXPECT_EQ(later.find_origin(own.identity()).value().keys[0].expires, 2000U);
 }
 
 TEST_F(TrustTest, TheOwnNameIsTaken) {
@@ -161,12 +161,14 @@ TEST_F(TrustTest, AnExpiredRecordIsNotAdded) {
                "expired");
 }
 
-TEST_F(TrustTest, WhatExpiresLaterIsTrustedForNothingThen) {
+TEST_F(TrustTest, WhatExpiresLaterIsTrustedForNothingNewThen) {
   const SignedHostRecord record = a.record();
   ASSERT_TRUE(add(record, as_both).ok());
   expect_error(store(2000).find_recipient("host-a"), Code::untrusted, "expired");
-  expect_error(store(2000).find_origin(record.fingerprint()), Code::untrusted, "expired");
-  EXPECT_TRUE(store(2000).origins().value().empty());
+  const Digest digest = Sha256::of(as_bytes("a file"));
+  const TrustedOrigin origin = store(2000).find_origin(record.identity()).value();
+  EXPECT_TRUE(origin.has_signed(digest, a.signing.sign(digest), 1999));
+  EXPECT_FALSE(origin.has_signed(digest, a.signing.sign(digest), 2000));
   const std::vector<TrustEntry> entries = store(2000).list().value();
   ASSERT_EQ(entries.size(), 1U);
   EXPECT_TRUE(entries[0].expired);
@@ -180,8 +182,7 @@ TEST_F(TrustTest, ANewerRecordOfTheSameHostReplacesTheRecipientAndJoinsTheOrigin
   ASSERT_TRUE(change.ok());
   EXPECT_EQ(change.value().removed.size(), 1U);
   EXPECT_EQ(store().find_recipient("host-a").value().fingerprint(), newer.fingerprint());
-  EXPECT_TRUE(store().find_origin(older.fingerprint()).ok());
-  EXPECT_TRUE(store().find_origin(newer.fingerprint()).ok());
+  EXPECT_EQ(store().find_origin(older.identity()).value().keys[0].expires, 2200U);
   EXPECT_EQ(files_in(folder + "/recipient"), 1U);
   EXPECT_EQ(files_in(folder + "/origin"), 2U);
 }
@@ -223,7 +224,7 @@ TEST_F(TrustTest, AnotherHostUnderAKnownNameIsRefused) {
       expect_error(add(other, second), Code::untrusted, "another host");
     }
   }
-  EXPECT_TRUE(store().find_origin(known.fingerprint()).ok());
+  EXPECT_TRUE(store().find_origin(known.identity()).ok());
 }
 
 TEST_F(TrustTest, AnotherHostTakesTheNameWhenTold) {
@@ -234,7 +235,7 @@ TEST_F(TrustTest, AnotherHostTakesTheNameWhenTold) {
   ASSERT_TRUE(change.ok()) << change.error().message;
   EXPECT_EQ(change.value().removed.size(), 2U);
   EXPECT_EQ(store().find_recipient("host-a").value().fingerprint(), other.fingerprint());
-  EXPECT_FALSE(store().find_origin(known.fingerprint()).ok());
+  EXPECT_FALSE(store().find_origin(known.identity()).ok());
 }
 
 TEST_F(TrustTest, TwoHostsUnderOneNameAreNeverChosenFrom) {
@@ -259,9 +260,9 @@ TEST_F(TrustTest, TrustIsTakenBackByRole) {
   ASSERT_TRUE(add(record, as_both).ok());
   ASSERT_TRUE(store().remove("host-a", as_recipient, std::nullopt, false).ok());
   EXPECT_FALSE(store().find_recipient("host-a").ok());
-  EXPECT_TRUE(store().find_origin(record.fingerprint()).ok());
+  EXPECT_TRUE(store().find_origin(record.identity()).ok());
   ASSERT_TRUE(store().remove("host-a", as_both, std::nullopt, false).ok());
-  EXPECT_FALSE(store().find_origin(record.fingerprint()).ok());
+  EXPECT_FALSE(store().find_origin(record.identity()).ok());
   expect_error(store().remove("host-a", as_both, std::nullopt, false), Code::failed, "Nothing");
 }
 
@@ -271,8 +272,9 @@ TEST_F(TrustTest, TrustIsTakenBackByFingerprint) {
   ASSERT_TRUE(add(older, as_origin).ok());
   ASSERT_TRUE(add(newer, as_origin).ok());
   ASSERT_TRUE(store().remove("host-a", as_origin, older.fingerprint(), false).ok());
-  EXPECT_FALSE(store().find_origin(older.fingerprint()).ok());
-  EXPECT_TRUE(store().find_origin(newer.fingerprint()).ok());
+  const TrustedOrigin left = store().find_origin(newer.identity()).value();
+  ASSERT_EQ(left.keys.size(), 1U);
+  EXPECT_EQ(left.keys[0].expires, 2200U);
 }
 
 TEST_F(TrustTest, TheListSaysBothRolesAndTheOwnRecord) {
@@ -299,7 +301,7 @@ TEST_F(TrustTest, ADamagedFileIsListedAndLeftOut) {
     std::ofstream(TrustFolder(folder + role).path_for(record), std::ios::app) << "x";
   }
   expect_error(store().find_recipient("host-a"), Code::integrity, "host-a-");
-  expect_error(store().find_origin(record.fingerprint()), Code::integrity, "host-a-");
+  expect_error(store().find_origin(record.identity()), Code::untrusted, "No trusted origin");
   ASSERT_EQ(store().origins().value().size(), 1U);
   EXPECT_EQ(store().origins().value()[0].name, "host-b");
   const std::vector<TrustEntry> entries = store().list().value();
@@ -365,7 +367,7 @@ TEST_F(TrustTest, SymbolicLinksAreRefused) {
   fs::remove(path);
   fs::rename(folder + "/origin", base_ + "/origin");
   fs::create_directory_symlink(base_ + "/origin", folder + "/origin");
-  expect_error(store().find_origin(record.fingerprint()), Code::failed, "symbolic link");
+  expect_error(store().find_origin(record.identity()), Code::failed, "symbolic link");
   fs::rename(folder, base_ + "/moved");
   fs::create_directory_symlink(base_ + "/moved", folder);
   expect_error(store().find_recipient("host-a"), Code::failed, "symbolic link");

@@ -41,7 +41,7 @@ Policy of_pcrs(const PcrValues& values) { return {{PcrTerm{values}}}; }
 class SlotTest : public testing::Test {
  protected:
   SlotTest() {
-    Tpm2Recipient recipient(parent, of_pcrs(approved_pcrs()), fingerprint);
+    Tpm2Recipient recipient(parent, of_pcrs(approved_pcrs()), host);
     body = recipient.wrap(data_key, some_checkpoint).value();
     tpm.set_pcrs(approved_pcrs());
     tpm.hold(Tpm2Slot::parse(body.bytes, some_checkpoint).value().object, data_key.view());
@@ -66,7 +66,7 @@ class SlotTest : public testing::Test {
   }
 
   TpmPublic parent = new_parent();
-  Digest fingerprint = Sha256::of(as_bytes("record"));
+  Digest host = Sha256::of(as_bytes("host"));
   Secret data_key = random_secret(data_key_size).value();
   SlotBody body;
   test::FakeTpm tpm;
@@ -76,7 +76,7 @@ TEST_F(SlotTest, HasTheLayoutOfTheFormat) {
   EXPECT_EQ(body.kind, 1U);
   ASSERT_EQ(body.bytes.size(), slot_size);
   const Tpm2Slot slot = Tpm2Slot::parse(body.bytes, some_checkpoint).value();
-  EXPECT_EQ(slot.recipient, fingerprint);
+  EXPECT_EQ(slot.recipient, host);
   EXPECT_EQ(slot.parent, parent.name());
   ASSERT_EQ(slot.policy.terms.size(), 1U);
   const PcrValues& pcrs = std::get<PcrTerm>(slot.policy.terms.front()).pcrs;
@@ -253,21 +253,35 @@ TEST_F(SlotTest, WhatIsNoDataKeyIsRefused) {
   EXPECT_EQ(out.error().code, Code::integrity);
 }
 
+// Of that host with that policy: after an update it needs another slot beside the one it has.
+TEST_F(SlotTest, ARecipientOwnsTheSlotsThatSayTheSame) {
+  const Policy policy = of_pcrs(approved_pcrs());
+  EXPECT_TRUE(Tpm2Recipient(parent, policy, host).owns(body));
+  PcrValues updated = approved_pcrs();
+  updated.values[2][31] ^= 1;
+  EXPECT_FALSE(Tpm2Recipient(parent, of_pcrs(updated), host).owns(body));
+  EXPECT_FALSE(Tpm2Recipient(parent, policy, Sha256::of(as_bytes("another"))).owns(body));
+  EXPECT_FALSE(Tpm2Recipient(new_parent(), policy, host).owns(body));
+  SlotBody other = body;
+  other.kind = 2;
+  EXPECT_FALSE(Tpm2Recipient(parent, policy, host).owns(other));
+  other = body;
+  other.bytes.resize(form_at);
+  EXPECT_FALSE(Tpm2Recipient(parent, policy, host).owns(other));
+}
+
 TEST_F(SlotTest, TheRecipientRefusesAnIncompleteRecord) {
   PcrValues incomplete = approved_pcrs();
   incomplete.values.pop_back();
   EXPECT_FALSE(
-      Tpm2Recipient(parent, of_pcrs(incomplete), fingerprint).wrap(data_key, some_checkpoint).ok());
-  EXPECT_FALSE(
-      Tpm2Recipient(parent, of_pcrs({}), fingerprint).wrap(data_key, some_checkpoint).ok());
+      Tpm2Recipient(parent, of_pcrs(incomplete), host).wrap(data_key, some_checkpoint).ok());
+  EXPECT_FALSE(Tpm2Recipient(parent, of_pcrs({}), host).wrap(data_key, some_checkpoint).ok());
   const TpmPublic signer = TpmPublic::parse(test::ecdsa_area(0x00040472).marshal()).value();
-  EXPECT_FALSE(Tpm2Recipient(signer, of_pcrs(approved_pcrs()), fingerprint)
-                   .wrap(data_key, some_checkpoint)
-                   .ok());
+  EXPECT_FALSE(
+      Tpm2Recipient(signer, of_pcrs(approved_pcrs()), host).wrap(data_key, some_checkpoint).ok());
   const Secret short_key = random_secret(16).value();
-  EXPECT_FALSE(Tpm2Recipient(parent, of_pcrs(approved_pcrs()), fingerprint)
-                   .wrap(short_key, some_checkpoint)
-                   .ok());
+  EXPECT_FALSE(
+      Tpm2Recipient(parent, of_pcrs(approved_pcrs()), host).wrap(short_key, some_checkpoint).ok());
 }
 
 }  // namespace

@@ -98,7 +98,7 @@ TEST_F(ProvisionTest, MakesARecordThatOthersAccept) {
   EXPECT_EQ(record.manufacturer, "TEST");
   EXPECT_EQ(read.value().fingerprint(), outcome.record->fingerprint());
   EXPECT_EQ(trust(1000).find_recipient("self").value().fingerprint(), read.value().fingerprint());
-  EXPECT_TRUE(trust(1000).find_origin(read.value().fingerprint()).ok());
+  EXPECT_TRUE(trust(1000).find_origin(read.value().identity()).ok());
 }
 
 TEST_F(ProvisionTest, NobodyElseMayReadTheState) {
@@ -141,9 +141,27 @@ TEST_F(ProvisionTest, WhatChangedIsToldAndTheEarlierRecordStaysAnOrigin) {
   EXPECT_TRUE(second.new_record);
   EXPECT_EQ(second.changes, Words{"PCR values"});
   ASSERT_NE(first.record->fingerprint(), second.record->fingerprint());
-  EXPECT_TRUE(trust(2000).find_origin(first.record->fingerprint()).ok());
-  EXPECT_TRUE(trust(2000).find_origin(second.record->fingerprint()).ok());
+  EXPECT_EQ(first.record->identity(), second.record->identity());
+  EXPECT_EQ(trust(2000).find_origin(first.record->identity()).value().keys.size(), 1U);
   EXPECT_EQ(trust(2000).find_recipient("self").value().fingerprint(), second.record->fingerprint());
+}
+
+// What a host signed with a key that its TPM has no more is still its own.
+TEST_F(ProvisionTest, AnEarlierSigningKeyStaysWithTheHost) {
+  const ProvisionOutcome first = provisioned(request());
+  const test::SoftwareKey earlier = chip.host.signing;
+  chip.host.signing = {};
+  chip.host.signing_public =
+      test::public_area(chip.host.signing, test::own_key | test::sign, test::Shape::signing);
+  const ProvisionOutcome second = provisioned(request(2000));
+  EXPECT_EQ(first.record->identity(), second.record->identity());
+  const TrustedOrigin origin = trust(2000).find_origin(first.record->identity()).value();
+  const Digest digest = Sha256::of(as_bytes("what was sealed"));
+  EXPECT_TRUE(origin.has_signed(digest, earlier.sign(digest), 1500));
+  EXPECT_TRUE(origin.has_signed(digest, chip.host.signing.sign(digest), 1500));
+  // The twin is another host's, which is another identity.
+  EXPECT_FALSE(origin.has_signed(digest, FakeChip().host.signing.sign(digest), 1500));
+  EXPECT_NE(FakeChip().host.record().identity(), first.record->identity());
 }
 
 TEST_F(ProvisionTest, EachChangeHasItsWord) {
@@ -169,8 +187,10 @@ TEST_F(ProvisionTest, EachChangeHasItsWord) {
       test::public_area(chip.host.signing, test::own_key | test::sign, test::Shape::signing);
   EXPECT_EQ(provisioned(request()).changes, Words{"TPM keys"});
   EXPECT_TRUE(provisioned(request()).changes.empty());
+  EXPECT_EQ(trust(1000).list().value().size(), 8U);
   const std::vector<TrustedOrigin> origins = trust(1000).origins().value();
-  EXPECT_EQ(origins.size(), 8U);
+  ASSERT_EQ(origins.size(), 1U);
+  EXPECT_EQ(origins[0].name, "host-b");
 }
 
 TEST_F(ProvisionTest, ANewRecordIsYoungerEvenWhenTheClockWentBack) {
@@ -327,9 +347,9 @@ TEST_F(ProvisionTest, AfterACrashBeforeTheNewRecordNothingIsTwice) {
   chip.pcr_byte = 0x22;
   provisioned(request());
   std::ofstream(state->record_path()) << earlier;
-  EXPECT_EQ(trust(1000).origins().value().size(), 1U);
+  EXPECT_EQ(trust(1000).list().value().size(), 1U);
   EXPECT_EQ(provisioned(request()).changes, Words{"PCR values"});
-  EXPECT_EQ(trust(1000).origins().value().size(), 2U);
+  EXPECT_EQ(trust(1000).list().value().size(), 2U);
 }
 
 TEST_F(ProvisionTest, RemovingLeavesNothing) {

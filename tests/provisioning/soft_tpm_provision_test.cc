@@ -62,7 +62,7 @@ TEST_F(SoftTpmProvisionTest, TheWholeWay) {
   EXPECT_EQ(second.value().record->fingerprint(), own.value().fingerprint());
 
   const TrustStore trust(state.trusted_folder(), 1000, own.value());
-  const TrustedOrigin origin = trust.find_origin(own.value().fingerprint()).value();
+  const TrustedOrigin origin = trust.find_origin(own.value().identity()).value();
   {
     const Result<TpmSession> session = TpmSession::start(state, soft_tcti);
     ASSERT_TRUE(session.ok()) << session.error().message;
@@ -72,7 +72,7 @@ TEST_F(SoftTpmProvisionTest, TheWholeWay) {
     EsysTpm tpm(std::move(connection).value(), state.keys().value().value());
     const Result<EcdsaSignature> signature = tpm.sign(digest);
     ASSERT_TRUE(signature.ok()) << signature.error().message;
-    EXPECT_TRUE(verify_p256(origin.keys[0], digest, signature.value()));
+    EXPECT_TRUE(origin.has_signed(digest, signature.value(), 1000));
   }
 
   const Result<RemovalOutcome> removed = remove_host(state, {}, standard_tpm_opener());

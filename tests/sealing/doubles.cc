@@ -51,9 +51,9 @@ Identities identities_for(const std::vector<std::string>& words) {
 
 DoubleOrigin::DoubleOrigin(std::string name) {
   const EcPoint& point = key_.point();
-  trusted_.fingerprint = Sha256::of(ByteWriter().bytes(point.x).bytes(point.y).view());
+  trusted_.identity = Sha256::of(ByteWriter().bytes(point.x).bytes(point.y).view());
   trusted_.name = std::move(name);
-  trusted_.keys = {point};
+  trusted_.keys = {{point}};
 }
 
 }  // namespace ckptseal::test

@@ -54,7 +54,7 @@ Identities identities_for(const std::vector<std::string>& words);
 class DoubleOrigin {
  public:
   explicit DoubleOrigin(std::string name = "host-a");
-  const Digest& fingerprint() const { return trusted_.fingerprint; }
+  const Digest& identity() const { return trusted_.identity; }
   const TrustedOrigin& trusted() const { return trusted_; }
   EcdsaSignature sign(const Digest& digest) const { return key_.sign(digest); }
 

@@ -128,7 +128,7 @@ TEST_P(FlipTest, Data) {
   const Result<UnlockedSlot> slot =
       unlock_slot(sealed.value().header(), test::identities_for({"alice"}));
   ASSERT_TRUE(slot.ok());
-  const Result<UnlockedFile> unlocked = UnlockedFile::open(sealed.value(), slot.value(), {});
+  const Result<UnlockedFile> unlocked = UnlockedFile::open(sealed.value(), slot.value(), {}, 0);
   ASSERT_TRUE(unlocked.ok());
   for (std::size_t at = data; at < manifest; ++at) {
     put(at, file[at] ^ static_cast<std::uint8_t>(1U << at % 8));

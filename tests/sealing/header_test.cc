@@ -40,7 +40,7 @@ Slot slot_of(std::size_t body_size, bool added = false) {
   Slot slot{{2, Bytes(body_size, 0x5a)}, std::nullopt};
   if (added) {
     slot.adder = SlotAdder{};
-    slot.adder->record.fill(7);
+    slot.adder->host.fill(7);
     slot.adder->generation = 9;
     slot.adder->signature.fill(8);
   }

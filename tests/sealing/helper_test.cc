@@ -117,7 +117,7 @@ TEST(HelperTest, TheParentSigns) {
   EcdsaSignature signature{};
   ASSERT_EQ(report.value().origin().size(), signature.size());
   std::copy_n(report.value().origin().begin(), signature.size(), signature.begin());
-  EXPECT_TRUE(verify_p256(origin.trusted().keys[0], digest, signature));
+  EXPECT_TRUE(verify_p256(origin.trusted().keys[0].point, digest, signature));
 
   events.sign = [](const Digest&) -> Result<EcdsaSignature> {
     return Error{Code::locked, "The TPM is locked.", 0x921};

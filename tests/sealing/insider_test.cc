@@ -34,7 +34,7 @@ class InsiderTest : public testing::TestWithParam<Suite> {
                             std::uint64_t generation) {
     const Digest digest =
         slot_signature_digest(forge.header.immutable.id, generation, slot.digest());
-    return {host.fingerprint(), generation, host.sign(digest)};
+    return {host.identity(), generation, host.sign(digest)};
   }
 
   DoubleOrigin origin;
@@ -93,7 +93,7 @@ TEST_P(InsiderTest, TheSignatureTakenAway) {
 TEST_P(InsiderTest, AnOriginOfItsOwnChoiceChangesEveryKey) {
   Forge forge(file, "mallory");
   const DoubleOrigin mallory;
-  std::copy(mallory.fingerprint().begin(), mallory.fingerprint().end(),
+  std::copy(mallory.identity().begin(), mallory.identity().end(),
             forge.header.immutable_bytes.begin() + 56);
   const Result<test::Contents> contents = read_bytes(forge.build(&mallory), trusting(mallory));
   ASSERT_FALSE(contents.ok()) << "the pages are under keys of another immutable part";
@@ -148,8 +148,19 @@ TEST_P(InsiderTest, ASlotOfAnotherAdderNeedsTrustAndSignature) {
   wrong.signature[63] ^= 1;
   EXPECT_EQ(read_as_carol(wrong, bob.trusted()).error().code, Code::integrity);
   wrong = right;
-  wrong.record = stranger.fingerprint();
+  wrong.host = stranger.identity();
   EXPECT_EQ(read_as_carol(wrong, stranger.trusted()).error().code, Code::integrity);
+  // When the file is read counts, for when a slot was added nobody says.
+  TrustedOrigin lapsing = bob.trusted();
+  lapsing.keys[0].expires = test::sample_created + 1;
+  EXPECT_TRUE(read_as_carol(right, lapsing).ok());
+  lapsing.keys[0].expires = test::sample_created;
+  const Error expired = read_as_carol(right, lapsing).error();
+  EXPECT_EQ(expired.code, Code::untrusted);
+  EXPECT_NE(expired.message.find("host-b, whose record has expired"), std::string::npos);
+  wrong = right;
+  wrong.signature[63] ^= 1;
+  EXPECT_EQ(read_as_carol(wrong, lapsing).error().code, Code::integrity);
 }
 
 // Who can write the file but has no key cannot change the slots: the MAC is under the data key.

@@ -31,7 +31,7 @@ class JobTest : public testing::Test {
     job.output_fd = output;
     job.spool_fd = spool.get();
     job.options.chunk_log2 = smallest_chunk_log2;
-    job.options.origin = origin.fingerprint();
+    job.options.origin = origin.identity();
     job.recipients = [] { return test::recipients_for({"alice"}); };
     return job;
   }

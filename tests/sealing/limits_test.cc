@@ -29,7 +29,7 @@ class LimitsTest : public testing::Test {
     job.output_fd = output.get();
     job.spool_fd = spool.get();
     job.options.content = content;
-    job.options.origin = origin.fingerprint();
+    job.options.origin = origin.identity();
     job.options.created = 1000;
     job.options.limits = limits;
     job.recipients = [] { return test::recipients_for({"alice"}); };

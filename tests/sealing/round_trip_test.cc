@@ -293,5 +293,29 @@ TEST(TrustTest, AnyKeyOfTheOriginMayHaveSigned) {
   EXPECT_EQ(read_bytes(seal(sample), settings).error().code, Code::integrity);
 }
 
+// Not when the file is read, but when it was sealed, counts.
+TEST(TrustTest, WhatWasSealedBeforeTheRecordExpiredStaysGood) {
+  const DoubleOrigin origin;
+  const DoubleOrigin newer;
+  Sample sample;
+  sample.origin = &origin;
+  const Bytes file = seal(sample);
+  test::ReadSettings settings = trusting(origin);
+  settings.now = test::sample_created + 1000;
+  settings.origins[0].keys[0].expires = test::sample_created + 1;
+  EXPECT_TRUE(read_bytes(file, settings).ok());
+  // Its twin was sealed in the second in which the record expired.
+  settings.origins[0].keys[0].expires = test::sample_created;
+  const Result<Contents> late = read_bytes(file, settings);
+  ASSERT_FALSE(late.ok());
+  EXPECT_EQ(late.error().code, Code::untrusted);
+  EXPECT_NE(late.error().message.find("record of host-a had expired"), std::string::npos);
+  // Another key of the host that has not expired vouches for what it signed itself alone.
+  settings.origins[0].keys.push_back(newer.trusted().keys[0]);
+  EXPECT_EQ(read_bytes(file, settings).error().code, Code::untrusted);
+  settings.origins[0].keys.erase(settings.origins[0].keys.begin());
+  EXPECT_EQ(read_bytes(file, settings).error().code, Code::integrity);
+}
+
 }  // namespace
 }  // namespace ckptseal

@@ -45,8 +45,8 @@ Status seal_to(const Sample& sample, int output_fd) {
   options.suite = sample.suite;
   options.content = sample.content;
   options.chunk_log2 = sample.chunk_log2;
-  options.created = 1767225600;
-  if (sample.origin != nullptr) options.origin = sample.origin->fingerprint();
+  options.created = sample_created;
+  if (sample.origin != nullptr) options.origin = sample.origin->identity();
   CKPTSEAL_ASSIGN(FileWriter writer,
                   FileWriter::start(output_fd, spool.get(), options, recipients_for(sample.words)));
   for (const auto& [name, content] : sample.images) {
@@ -105,7 +105,8 @@ Result<Contents> read_sealed_with(int fd, const ReadSettings& settings,
   CKPTSEAL_ASSIGN(SealedFile sealed, SealedFile::open(fd));
   CKPTSEAL_TRY(sealed.verify_origin(settings.origins, settings.allow_unsigned));
   CKPTSEAL_ASSIGN(const UnlockedSlot slot, unlock_slot(sealed.header(), identities));
-  CKPTSEAL_ASSIGN(const UnlockedFile file, UnlockedFile::open(sealed, slot, settings.adders));
+  CKPTSEAL_ASSIGN(const UnlockedFile file,
+                  UnlockedFile::open(sealed, slot, settings.adders, settings.now));
   Contents contents;
   contents.warnings = sealed.warnings();
   contents.origin_name = sealed.origin_name();

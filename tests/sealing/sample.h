@@ -24,6 +24,8 @@ inline void PrintTo(Suite suite, std::ostream* out) { *out << static_cast<int>(s
 
 namespace ckptseal::test {
 
+inline constexpr Seconds sample_created = 1767225600;
+
 // Bytes that do not repeat, the same for the same label.
 Bytes pattern(const std::string& label, std::size_t size);
 
@@ -46,6 +48,7 @@ Bytes content_of(int fd);
 struct ReadSettings {
   std::vector<TrustedOrigin> origins;
   std::vector<TrustedOrigin> adders;
+  Seconds now = sample_created;
   bool allow_unsigned = false;
   std::vector<std::string> words = {"alice"};
 };

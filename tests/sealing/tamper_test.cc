@@ -170,13 +170,13 @@ TEST_P(TamperTest, ChangedWhileItIsRead) {
   // The manifest of another good file of the same origin.
   const Bytes sibling = seal(sample());
   ASSERT_TRUE(pwrite_full(fd.get(), ByteView(sibling).subspan(manifest), manifest).ok());
-  const auto changed = UnlockedFile::open(sealed.value(), slot.value(), {});
+  const auto changed = UnlockedFile::open(sealed.value(), slot.value(), {}, 0);
   ASSERT_FALSE(changed.ok());
   EXPECT_EQ(changed.error().code, Code::integrity);
   EXPECT_NE(changed.error().message.find("changed"), std::string::npos);
 
   ASSERT_TRUE(pwrite_full(fd.get(), ByteView(file).subspan(manifest), manifest).ok());
-  const auto unlocked = UnlockedFile::open(sealed.value(), slot.value(), {});
+  const auto unlocked = UnlockedFile::open(sealed.value(), slot.value(), {}, 0);
   ASSERT_TRUE(unlocked.ok());
   auto reader = unlocked.value().read_image(unlocked.value().images()[0]);
   ASSERT_TRUE(reader.ok());
@@ -199,7 +199,7 @@ TEST(TamperPagesTest, AChunkPageThatChangesLaterIsRefused) {
   ASSERT_TRUE(sealed.value().verify_origin({}, true).ok());
   const test::Identities identities = test::identities_for({"alice"});
   const Result<UnlockedSlot> slot = unlock_slot(sealed.value().header(), identities);
-  const auto unlocked = UnlockedFile::open(sealed.value(), slot.value(), {});
+  const auto unlocked = UnlockedFile::open(sealed.value(), slot.value(), {}, 0);
   ASSERT_TRUE(unlocked.ok());
   auto reader = unlocked.value().read_image(unlocked.value().images()[0]);
   ASSERT_TRUE(reader.ok());

@@ -60,9 +60,9 @@ std::vector<TrustedOrigin> hosts_of(const json& list) {
   std::vector<TrustedOrigin> out;
   for (const json& host : list) {
     TrustedOrigin origin;
-    origin.fingerprint = hex_of<32>(host.at("fingerprint"));
+    origin.identity = hex_of<32>(host.at("fingerprint"));
     origin.name = "host";
-    origin.keys = {EcPoint{hex_of<32>(host.at("x")), hex_of<32>(host.at("y"))}};
+    origin.keys = {{EcPoint{hex_of<32>(host.at("x")), hex_of<32>(host.at("y"))}}};
     out.push_back(std::move(origin));
   }
   return out;
