@@ -11,11 +11,14 @@
 #include <openssl/x509.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <string_view>
 
+#include "base/crypto.h"
 #include "keymgr/public_key/openssl_internal.h"
 #include "keymgr/public_key/openssl_memory.h"
+#include "keymgr/public_key/secret_pem.h"
 
 namespace ckptseal {
 namespace {
@@ -27,6 +30,11 @@ constexpr std::string_view begin = "-----BEGIN ";
 constexpr std::string_view end = "-----END ";
 constexpr std::string_view dashes = "-----";
 constexpr std::string_view spaces = " \t\r\n";
+
+// All of a PrivateKeyInfo of X25519 (RFC 8410, section 7) before the scalar.
+constexpr std::array<std::uint8_t, 16> x25519_prefix = {
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x6e, 0x04, 0x22, 0x04, 0x20};
+constexpr std::size_t scalar_bytes = 32;
 
 struct KeyFile {
   bool encrypted = false;
@@ -55,28 +63,6 @@ std::string_view trim(std::string_view text) {
   return text.substr(first, text.find_last_not_of(spaces) - first + 1);
 }
 
-// Base64 with line ends (RFC 7468) into memory that is wiped.
-Result<Secret> decode_base64(std::string_view text, const std::string& what) {
-  if (text.empty()) return unreadable(what);
-  CKPTSEAL_ASSIGN(Secret joined, Secret::make(text.size()));
-  const auto stop = std::copy_if(text.begin(), text.end(), joined.mutable_view().begin(),
-                                 [](char c) { return spaces.find(c) == std::string_view::npos; });
-  joined.shrink(static_cast<std::size_t>(stop - joined.mutable_view().begin()));
-  const std::string_view digits = as_text(joined.view());
-  const std::size_t data = std::min(digits.find('='), digits.size());
-  const std::size_t padding = digits.size() - data;
-  const bool padded =
-      padding <= 2 && digits.substr(data) == std::string_view("==").substr(0, padding);
-  if (digits.empty() || digits.size() % 4 != 0 || !padded) return unreadable(what);
-  CKPTSEAL_ASSIGN(Secret out, Secret::make(digits.size() / 4 * 3));
-  if (EVP_DecodeBlock(out.mutable_view().data(), joined.view().data(),
-                      static_cast<int>(joined.size())) != static_cast<int>(out.size())) {
-    return unreadable(what);
-  }
-  out.shrink(out.size() - padding);
-  return out;
-}
-
 // Of PEM that "openssl pkcs8" converts.
 bool is_older_form(std::string_view label) {
   return label == "RSA PRIVATE KEY" || label == "EC PRIVATE KEY" || label == "EC PARAMETERS";
@@ -95,9 +81,10 @@ Result<KeyFile> open_pem(std::string_view text, const std::string& what) {
   const std::string last = fmt::format("{}{}{}", end, label, dashes);
   const std::size_t body = label_end + dashes.size();
   if (!text.ends_with(last) || text.size() < body + last.size()) return unreadable(what);
-  CKPTSEAL_ASSIGN(Secret der,
-                  decode_base64(text.substr(body, text.size() - body - last.size()), what));
-  return KeyFile{encrypted, std::move(der)};
+  CKPTSEAL_ASSIGN(std::optional<Secret> der,
+                  decode_base64(text.substr(body, text.size() - body - last.size())));
+  if (!der) return unreadable(what);
+  return KeyFile{encrypted, *std::move(der)};
 }
 
 OwnedKeyInfo load_key_info(const Secret& der) {
@@ -243,6 +230,13 @@ Result<PublicKeyIdentity> read_private_key(const Secret& file, const Secret* pas
   if (!fits_together(key.get())) return unreadable(what);
   auto operation = std::make_unique<KeyInMemory>(std::move(key), public_key.algorithm());
   return PublicKeyIdentity(std::move(public_key), std::move(operation));
+}
+
+Result<Secret> make_private_key() {
+  CKPTSEAL_ASSIGN(Secret der, Secret::make(x25519_prefix.size() + scalar_bytes));
+  std::copy(x25519_prefix.begin(), x25519_prefix.end(), der.mutable_view().begin());
+  CKPTSEAL_TRY(fill_random(der.mutable_view().subspan(x25519_prefix.size())));
+  return secret_pem_encode("PRIVATE KEY", der);
 }
 
 }  // namespace ckptseal

@@ -20,4 +20,7 @@ Result<bool> needs_password(const Secret& file, const std::string& what);
 Result<PublicKeyIdentity> read_private_key(const Secret& file, const Secret* password,
                                            const std::string& what);
 
+// A new key of X25519 in such a file, PEM without a password.
+Result<Secret> make_private_key();
+
 }  // namespace ckptseal

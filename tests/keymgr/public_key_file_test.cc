@@ -263,6 +263,15 @@ TEST_F(PrivateKeyFileTest, DamagedEncryptedFilesLookLikeAWrongPassword) {
   expect_refused(der, Code::policy, "or the file is damaged", secret_word);
 }
 
+TEST_F(PrivateKeyFileTest, ANewOneIsOfX25519) {
+  const Secret made = make_private_key().value();
+  const PublicKeyIdentity identity = read_private_key(made, nullptr, "The key file").value();
+  EXPECT_EQ(identity.key().algorithm(), KeyAlgorithm::x25519);
+  const Secret other = make_private_key().value();
+  EXPECT_NE(read_private_key(other, nullptr, "It").value().key().id(), identity.key().id());
+  EXPECT_FALSE(needs_password(made, "It").value());
+}
+
 // Its slots would be made for the one and opened with the other.
 TEST_F(PrivateKeyFileTest, APublicKeyOfAnotherInItIsRefused) {
   Bytes der = key.pkcs8();
