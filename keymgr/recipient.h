@@ -19,7 +19,8 @@ enum class SlotKind : std::uint16_t {
   passphrase = 2,
   public_key = 3,
   recovery = 4,
-  threshold = 5
+  threshold = 5,
+  hybrid = 6,
 };
 
 inline constexpr std::size_t data_key_size = 32;

@@ -81,6 +81,8 @@ void describe(const SlotBody& body, const Checkpoint& of, proto::SlotReport& out
       return describe_recovery(body, out);
     case SlotKind::threshold:
       return describe_threshold(body, of, out);
+    case SlotKind::hybrid:
+      break;
   }
 }
 

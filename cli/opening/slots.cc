@@ -67,6 +67,13 @@ void describe_public_key(const proto::SlotReport& slot, Json& json) {
         false, false);
 }
 
+void describe_hybrid(const proto::SlotReport& slot, Json& json) {
+  json["kind"] = "hybrid";
+  json["recipient"] = hex_of(slot.key_id());
+  json["label"] = slot.label();
+  needs(json, "its post-quantum private key", false, false);
+}
+
 void describe_recovery(const proto::SlotReport& slot, Json& json) {
   const std::string id = hex_of(slot.recovery_id());
   json["kind"] = "recovery";
@@ -113,6 +120,8 @@ void describe(const proto::SlotReport& slot, Json& json) {
       return describe_recovery(slot, json);
     case SlotKind::threshold:
       return describe_threshold(slot, json);
+    case SlotKind::hybrid:
+      return describe_hybrid(slot, json);
   }
   json["kind"] = fmt::format("unknown ({})", slot.kind());
 }
@@ -125,6 +134,7 @@ std::string whose(const Json& slot) {
   if (kind == "public_key") {
     return fmt::format(" {} ({}, {})", word("recipient"), word("algorithm"), word("label"));
   }
+  if (kind == "hybrid") return fmt::format(" {} ({})", word("recipient"), word("label"));
   return "";
 }
 

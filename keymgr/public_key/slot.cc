@@ -130,6 +130,10 @@ std::string label_of(std::string_view text) {
   return out;
 }
 
+bool is_label(std::string_view text) {
+  return text.size() <= largest_label && std::all_of(text.begin(), text.end(), printable);
+}
+
 bool PublicKeySlot::has_point() const {
   return !ephemeral.empty() && ephemeral.size() == point_size(algorithm) &&
          (algorithm == KeyAlgorithm::x25519 || ephemeral[0] == uncompressed);
@@ -169,7 +173,7 @@ Result<PublicKeySlot> PublicKeySlot::parse(ByteView body) {
   if (out.source != KeySource::certificate && !all_zero(out.certificate)) {
     return damaged_public_key_slot("names a certificate and says that it has none");
   }
-  if (!std::all_of(out.label.begin(), out.label.end(), printable)) {
+  if (!is_label(out.label)) {
     return damaged_public_key_slot("has a label that cannot be printed");
   }
   if (out.algorithm == KeyAlgorithm::rsa_oaep) {

@@ -61,6 +61,7 @@ std::optional<KeyId> key_id_of(ByteView body);
 
 // `text` as a label has to be: bytes outside 20..7e become '?', and what is behind 255 is cut.
 std::string label_of(std::string_view text);
+bool is_label(std::string_view text);  // what label_of() gives back as it is
 
 // "A public key slot of this file WHAT: ..." with Code::integrity.
 Error damaged_public_key_slot(std::string_view what);

@@ -11,7 +11,9 @@
 #include "base/fd.h"
 #include "corpus.h"
 #include "hosts/host_record_wire.h"
+#include "hybrid_vectors.h"
 #include "keymgr/passphrase/passphrase.h"
+#include "keymgr/public_key/hybrid_slot.h"
 #include "keymgr/public_key/slot.h"
 #include "keymgr/recovery/recovery.h"
 #include "keymgr/threshold/threshold.h"
@@ -336,6 +338,20 @@ void add_public_key_slots(const Corpus& corpus) {
   }
 }
 
+// That of the vector, cut, with a tail, and with other labels.
+void add_hybrid_slots(const Corpus& corpus) {
+  const Bytes body = from_hex(vectors::hybrid_slot).value();
+  corpus.add("hybrid_slot", body);
+  corpus.add("hybrid_slot", ByteView(body).first(body.size() - 1));
+  corpus.add("hybrid_slot", ByteView(body).first(31));
+  corpus.add("hybrid_slot", ByteWriter().bytes(body).u8(0).view());
+  HybridSlot slot = HybridSlot::parse(body).value();
+  for (const char* label : {"", "a\nb"}) {
+    slot.label = label;
+    corpus.add("hybrid_slot", slot.serialize());
+  }
+}
+
 // Whole, cut, and without the checksum that the target makes.
 void add_use_records(const Corpus& corpus) {
   UseRecord of_host(0x01800f10, 7, 1'700'000'000);
@@ -415,6 +431,7 @@ int make(const fs::path& vectors, const fs::path& folder) {
   add_recovery_texts(corpus);
   add_threshold_slots(corpus);
   add_public_key_slots(corpus);
+  add_hybrid_slots(corpus);
   add_use_records(corpus);
   add_tpm_answers(corpus);
   fuzz::add_boots(corpus);

@@ -4,6 +4,7 @@
 #include "public_key_support.h"
 
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
@@ -219,5 +220,7 @@ Bytes der_of(const std::string& pem) {
 }
 
 Secret secret_of(ByteView bytes) { return Secret::copy_of(bytes).value(); }
+
+bool openssl_has_ml_kem() { return OpenSSL_version_num() >= 0x30500000UL; }
 
 }  // namespace ckptseal::test

@@ -78,4 +78,7 @@ Bytes bytes_of(const std::string& text);
 Bytes der_of(const std::string& pem);
 Secret secret_of(ByteView bytes);
 
+// By its version, which is not what the code under test goes by.
+bool openssl_has_ml_kem();
+
 }  // namespace ckptseal::test

@@ -5,9 +5,13 @@
 #include <gtest/gtest.h>
 #include <openssl/pem.h>
 
+#include "hybrid_vectors.h"
+#include "keymgr/public_key/hybrid_key.h"
+#include "keymgr/public_key/ml_kem_internal.h"
 #include "keymgr/public_key/openssl_internal.h"
 #include "keymgr/public_key/openssl_memory.h"
 #include "keymgr/public_key/private_key.h"
+#include "keymgr/public_key/secret_pem.h"
 #include "leftovers.h"
 #include "public_key_support.h"
 #include "public_key_vectors.h"
@@ -113,6 +117,62 @@ TEST_P(PublicKeyLeftovers, NoneOfASharedSecret) {
   ASSERT_TRUE(z.ok() && z.value());
   const LeftoverWatch watch(z.value()->view().first(32));
   ASSERT_TRUE(agree(own.get(), peer.get(), recipient.algorithm()).ok());
+  EXPECT_EQ(watch.freed_with_it(), 0U);
+  EXPECT_FALSE(watch.still_there());
+}
+
+class HybridLeftovers : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(in_time);
+    if (!test::openssl_has_ml_kem()) GTEST_SKIP() << "libcrypto has no ML-KEM before OpenSSL 3.5";
+  }
+
+  HybridIdentity read() { return HybridIdentity::from_file(file, "The key file").value(); }
+
+  Secret file = secret_of(as_bytes(vectors::hybrid_private_pem));
+  // X25519's, and d and z of ML-KEM.
+  Secret both = *secret_pem_decode(std::string(hybrid_private_label), file).value();
+};
+
+TEST_F(HybridLeftovers, NoneOfAPrivateKey) {
+  const SlotBody slot = HybridRecipient(*read().key(), "")
+                            .wrap(random_secret(data_key_size).value(), some_checkpoint)
+                            .value();
+  for (const std::size_t at : {0U, 32U, 64U}) {
+    const LeftoverWatch watch(both.view().subspan(at, 32));
+    HybridIdentity identity = read();
+    ASSERT_TRUE(identity.unwrap(slot, some_checkpoint).ok());
+    ASSERT_TRUE(identity.pem().ok());
+    EXPECT_EQ(watch.freed_with_it(), 0U) << at;
+    EXPECT_FALSE(watch.still_there()) << at;
+  }
+}
+
+TEST_F(HybridLeftovers, NoneOfTheDataKey) {
+  HybridIdentity identity = read();
+  const Secret data_key = random_secret(data_key_size).value();
+  const LeftoverWatch watch(data_key.view());
+  const SlotBody slot =
+      HybridRecipient(*identity.key(), "").wrap(data_key, some_checkpoint).value();
+  ASSERT_TRUE(identity.unwrap(slot, some_checkpoint).ok());
+  EXPECT_EQ(watch.freed_with_it(), 0U);
+  EXPECT_FALSE(watch.still_there());
+}
+
+TEST_F(HybridLeftovers, NoneOfASharedSecret) {
+  const Secret seed = secret_of(both.view().subspan(32));
+  const Encapsulated made = encapsulate(read().key()->ml_kem()).value();
+  const LeftoverWatch watch(made.shared.view());
+  const Secret again = decapsulate(seed, made.ciphertext).value();
+  EXPECT_EQ(watch.freed_with_it(), 0U);
+  EXPECT_FALSE(watch.still_there());
+  EXPECT_TRUE(same_bytes(again.view(), made.shared.view()));
+}
+
+TEST_F(HybridLeftovers, NoneOfTheFile) {
+  const LeftoverWatch watch(file.view().subspan(50, 32));
+  ASSERT_TRUE(read().pem().ok());
   EXPECT_EQ(watch.freed_with_it(), 0U);
   EXPECT_FALSE(watch.still_there());
 }
