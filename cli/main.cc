@@ -96,6 +96,7 @@ int run(int argc, char** argv) {
   add_shred_verb(command);
   add_policy_verbs(command);
   add_authority_verbs(command);
+  add_keygen_verb(command);
   add_doctor_verb(command);
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
   keep_standard_descriptors();

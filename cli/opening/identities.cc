@@ -13,11 +13,26 @@
 #include "keymgr/passphrase/passphrase.h"
 #include "keymgr/pkcs11/pin_file.h"
 #include "keymgr/pkcs11/token_key.h"
+#include "keymgr/public_key/hybrid_key.h"
 #include "keymgr/public_key/private_key.h"
 #include "keymgr/recovery/recovery.h"
 #include "keymgr/threshold/threshold.h"
 
 namespace ckptseal {
+namespace {
+
+bool begins_with(const Secret& file, std::string_view label) {
+  return as_text(file.view()).starts_with(fmt::format("-----BEGIN {}-----", label));
+}
+
+template <typename T>
+Result<std::unique_ptr<Identity>> as_identity(Result<T> identity) {
+  if (!identity.ok()) return std::move(identity).error();
+  return std::unique_ptr<Identity>(std::make_unique<T>(std::move(identity).value()));
+}
+
+}  // namespace
+
 Result<Identities> Identities::find(const HostAccess& host, const std::vector<std::string>& names,
                                     const std::string& file) {
   Identities out(host);
@@ -145,8 +160,8 @@ IdentityFactory Identities::factory(std::uint32_t memory_limit_kib) const {
           token.uri, [this, &token](const std::string& label) { return ask_pin(token, label); }));
     }
     for (const File& file : key_files_) {
-      CKPTSEAL_ASSIGN(PublicKeyIdentity identity, read_key(file));
-      out.push_back(std::make_unique<PublicKeyIdentity>(std::move(identity)));
+      CKPTSEAL_ASSIGN(auto identity, read_key(file));
+      out.push_back(std::move(identity));
     }
     if (recovery_) {
       CKPTSEAL_ASSIGN(const Secret text, source_->read("Recovery key", false));
@@ -195,7 +210,7 @@ std::optional<PcrState> Identities::released_in() const {
 }
 
 // In the helper.
-Result<PublicKeyIdentity> Identities::read_key(const File& file) const {
+Result<std::unique_ptr<Identity>> Identities::read_key(const File& file) const {
   constexpr std::size_t largest_key_file = 1 << 16;
   const std::string what = fmt::format("The key file {}", file.path);
   CKPTSEAL_ASSIGN(Secret content, Secret::make(largest_key_file));
@@ -206,8 +221,16 @@ Result<PublicKeyIdentity> Identities::read_key(const File& file) const {
                  0};
   }
   content.shrink(size);
+  if (begins_with(content, hybrid_private_label)) {
+    return as_identity(HybridIdentity::from_file(content, what));
+  }
+  if (begins_with(content, hybrid_public_label)) {
+    return Error{
+        Code::usage,
+        fmt::format("{} is a public key, and the private one opens files: name that.", what), 0};
+  }
   CKPTSEAL_ASSIGN(const bool encrypted, needs_password(content, what));
-  if (!encrypted) return read_private_key(content, nullptr, what);
+  if (!encrypted) return as_identity(read_private_key(content, nullptr, what));
   if (!source_) {
     return Error{Code::failed,
                  fmt::format("{} is encrypted and there is no terminal to ask for its password on; "
@@ -217,7 +240,7 @@ Result<PublicKeyIdentity> Identities::read_key(const File& file) const {
   }
   CKPTSEAL_ASSIGN(const Secret password,
                   source_->read(fmt::format("Password of {}", file.path), false));
-  return read_private_key(content, &password, what);
+  return as_identity(read_private_key(content, &password, what));
 }
 
 // In the helper.

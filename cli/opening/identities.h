@@ -3,6 +3,7 @@
 // What opens a sealed file, as --identity names it.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,7 +12,6 @@
 #include "cli/opening/release_inputs.h"
 #include "cli/passphrase_source.h"
 #include "keymgr/pkcs11/token_uri.h"
-#include "keymgr/public_key/identity.h"
 #include "sealing/jobs.h"
 
 namespace ckptseal {
@@ -54,7 +54,7 @@ class Identities {
   explicit Identities(const HostAccess& host) : host_(&host) {}
   Status add(const std::string& name);
   Status add_token(const std::string& uri);
-  Result<PublicKeyIdentity> read_key(const File& file) const;
+  Result<std::unique_ptr<Identity>> read_key(const File& file) const;
   Result<Secret> ask_tpm_pin() const;
   void tell_released(const PcrState& state) const;
   Result<Secret> ask_pin(const TokenName& token, const std::string& label) const;

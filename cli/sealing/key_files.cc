@@ -15,6 +15,10 @@ namespace {
 constexpr std::size_t largest_file = 1 << 20;
 constexpr std::size_t largest_list = 64 << 20;  // of what an authority has revoked in years
 
+std::string file_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+std::string first_line(std::string_view label) { return fmt::format("-----BEGIN {}-----", label); }
+
 Result<std::optional<NamedKey>> read_named_certificate(ByteView file, const std::string& path,
                                                        const ChainInputs* chain) {
   const std::string what = fmt::format("The certificate {}", path);
@@ -22,6 +26,15 @@ Result<std::optional<NamedKey>> read_named_certificate(ByteView file, const std:
   if (chain != nullptr) CKPTSEAL_TRY(check_chain(certificate, *chain, now_seconds(), what));
   RecipientName name = certificate.name();
   return std::optional<NamedKey>(NamedKey{std::move(certificate.key), std::move(name)});
+}
+
+Result<std::optional<NamedKey>> read_hybrid_key(ByteView file, const std::string& path,
+                                                const ChainInputs* chain) {
+  if (chain != nullptr) return nobody_vouches(path);
+  CKPTSEAL_ASSIGN(HybridPublicKey key,
+                  HybridPublicKey::from_file(file, fmt::format("The public key {}", path)));
+  RecipientName name{KeySource::public_key, {}, file_name(path)};
+  return std::optional<NamedKey>(NamedKey{std::move(key), std::move(name)});
 }
 
 Result<Bytes> read_all_pem(const std::vector<std::string>& paths) {
@@ -51,6 +64,21 @@ Error nobody_vouches(const std::string& name) {
           0};
 }
 
+const KeyId& NamedKey::id() const {
+  return std::visit([](const auto& of) -> const KeyId& { return of.id(); }, key);
+}
+
+SlotKind NamedKey::kind() const {
+  return std::holds_alternative<HybridPublicKey>(key) ? SlotKind::hybrid : SlotKind::public_key;
+}
+
+std::unique_ptr<Recipient> NamedKey::recipient() const {
+  if (const auto* hybrid = std::get_if<HybridPublicKey>(&key)) {
+    return std::make_unique<HybridRecipient>(*hybrid, name.label);
+  }
+  return std::make_unique<PublicKeyRecipient>(std::get<PublicKey>(key), name);
+}
+
 Result<std::optional<NamedKey>> read_key_file(const std::string& path, const ChainInputs* chain) {
   CKPTSEAL_ASSIGN(const Bytes file, read_file(path, largest_file, path));
   const std::string_view text = as_text(file);
@@ -62,8 +90,16 @@ Result<std::optional<NamedKey>> read_key_file(const std::string& path, const Cha
     if (chain != nullptr) return nobody_vouches(path);
     CKPTSEAL_ASSIGN(PublicKey key,
                     PublicKey::from_file(file, fmt::format("The public key {}", path)));
-    RecipientName name{KeySource::public_key, {}, path.substr(path.rfind('/') + 1)};
+    RecipientName name{KeySource::public_key, {}, file_name(path)};
     return std::optional<NamedKey>(NamedKey{std::move(key), std::move(name)});
+  }
+  if (has(first_line(hybrid_public_label))) return read_hybrid_key(file, path, chain);
+  if (has(first_line(hybrid_private_label))) {
+    return Error{Code::usage,
+                 fmt::format("{} is a private key, and a recipient is named by the public one: "
+                             "name the file that keygen printed or wrote beside it.",
+                             path),
+                 0};
   }
   if (has("-----BEGIN ") || path.ends_with(".record")) return std::optional<NamedKey>();
   return read_named_certificate(file, path, chain);

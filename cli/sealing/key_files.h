@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Files with a certificate or a public key that name a recipient, and who vouches for them.
+// Files with a certificate or a public key, also a post-quantum one, that name a recipient, and who
+// vouches for them.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/result.h"
 #include "keymgr/public_key/certificate_chain.h"
+#include "keymgr/public_key/hybrid_key.h"
 
 namespace ckptseal {
 
@@ -25,8 +29,12 @@ Result<std::optional<ChainInputs>> chain_of(const IssuerOptions& issuers);
 bool names_file(const std::string& name);
 
 struct NamedKey {
-  PublicKey key;
+  std::variant<PublicKey, HybridPublicKey> key;
   RecipientName name;
+
+  const KeyId& id() const;
+  SlotKind kind() const;
+  std::unique_ptr<Recipient> recipient() const;
 };
 
 // By what stands in it: PEM says what it is; other bytes are taken for a certificate in DER.

@@ -9,7 +9,7 @@
 #include "cli/sealing/key_files.h"
 #include "keymgr/pkcs11/token_key.h"
 #include "keymgr/pkcs11/token_uri.h"
-#include "keymgr/public_key/slot.h"
+#include "keymgr/public_key/hybrid_slot.h"
 #include "keymgr/tpm2/slot.h"
 
 namespace ckptseal {
@@ -37,6 +37,9 @@ SlotRemoval slots_of(std::string name, const Digest& digest) {
   return {std::move(name), [digest](std::size_t, const SlotBody& slot) -> Result<bool> {
             if (slot.kind == static_cast<std::uint16_t>(SlotKind::public_key)) {
               return key_id_of(slot.bytes) == digest;
+            }
+            if (slot.kind == static_cast<std::uint16_t>(SlotKind::hybrid)) {
+              return hybrid_key_id_of(slot.bytes) == digest;
             }
             if (slot.kind != static_cast<std::uint16_t>(SlotKind::tpm2)) return false;
             return Tpm2Slot::recipient_of(slot.bytes) == digest;
@@ -78,7 +81,7 @@ Result<SlotRemoval> slots_named(const HostAccess& host, const std::string& name)
   }
   if (names_file(name)) {
     CKPTSEAL_ASSIGN(const std::optional<NamedKey> key, read_key_file(name, nullptr));
-    if (key) return slots_of(name, key->key.id());
+    if (key) return slots_of(name, key->id());
   }
   if (name == "self") CKPTSEAL_TRY(host.require_provisioned());
   CKPTSEAL_ASSIGN(const SignedHostRecord record, host.trust_store().find_recipient(name));

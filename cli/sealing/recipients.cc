@@ -12,6 +12,7 @@
 #include "keymgr/passphrase/passphrase.h"
 #include "keymgr/pkcs11/token_key.h"
 #include "keymgr/recovery/recovery.h"
+#include "keymgr/threshold/mixture.h"
 #include "keymgr/threshold/shares.h"
 #include "keymgr/threshold/threshold.h"
 
@@ -123,11 +124,19 @@ Status Recipients::add(const HostAccess& host, const std::string& name) {
 Result<bool> Recipients::add_key_file(const std::string& path) {
   CKPTSEAL_ASSIGN(std::optional<NamedKey> found, read_key_file(path, chain_ ? &*chain_ : nullptr));
   if (!found) return false;
-  const bool twice = std::any_of(keys_.begin(), keys_.end(), [&](const NamedKey& other) {
-    return other.key.id() == found->key.id();
-  });
-  if (!twice) keys_.push_back({std::move(found->key), std::move(found->name)});
+  const bool twice = std::any_of(keys_.begin(), keys_.end(),
+                                 [&](const NamedKey& other) { return other.id() == found->id(); });
+  if (found->kind() == SlotKind::hybrid) CKPTSEAL_TRY(require_ml_kem(Code::usage));
+  if (!twice) keys_.push_back(*std::move(found));
   return true;
+}
+
+Status Recipients::check_kinds() const {
+  std::vector<std::uint16_t> kinds;
+  for (const NamedKey& key : keys_) kinds.push_back(static_cast<std::uint16_t>(key.kind()));
+  // Of the others none is hybrid, so it does not matter which they are.
+  kinds.resize(count(), static_cast<std::uint16_t>(SlotKind::tpm2));
+  return check_mixture(kinds);
 }
 
 void Recipients::warn(Console& console, bool recovery) const {
@@ -188,9 +197,7 @@ RecipientFactory Recipients::factory(int recovery_fd) const {
                                                     signed_record.identity(),
                                                     policy.has_pin() ? pin : nullptr));
     }
-    for (const NamedKey& key : keys_) {
-      out.push_back(std::make_unique<PublicKeyRecipient>(key.key, key.name));
-    }
+    for (const NamedKey& key : keys_) out.push_back(key.recipient());
     for (const TokenUri& uri : tokens_) {
       CKPTSEAL_ASSIGN(PublicKeyRecipient recipient, token_recipient(uri, now_seconds()));
       out.push_back(std::make_unique<PublicKeyRecipient>(std::move(recipient)));
@@ -227,7 +234,7 @@ Json Recipients::records() const {
   for (const auto& [record, policy] : hosts_) {
     add(record.record().name, to_hex(record.identity()), to_hex(record.fingerprint()));
   }
-  for (const NamedKey& key : keys_) add(label_of(key.name.label), nullptr, to_hex(key.key.id()));
+  for (const NamedKey& key : keys_) add(label_of(key.name.label), nullptr, to_hex(key.id()));
   for (const TokenUri& uri : tokens_) add(label_of(uri.name()), nullptr, nullptr);
   if (recovery_) add("recovery", nullptr, nullptr);
   if (passphrase_) add("passphrase", nullptr, nullptr);

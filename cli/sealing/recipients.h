@@ -38,6 +38,9 @@ class Recipients {
   const UseLimits& limits() const { return limits_; }
   // Of the slot of a host with a TPM.
   bool have_pin() const;
+  // Code::usage when some are post-quantum keys and some are not. The message is a clause about the
+  // sealed file.
+  Status check_kinds() const;
   // Of what protects less than one may think. `recovery` says that something else opens the file
   // when a host no longer can.
   void warn(Console& console, bool recovery) const;

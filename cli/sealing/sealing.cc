@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "base/utc_time.h"
+#include "sealing/sealed_file.h"
 
 namespace ckptseal {
 
@@ -37,6 +38,7 @@ void add_sealing_options(const Verb& verb, SealingOptions& options) {
             "One recipient, for ever: faster, nobody can be added later");
   verb.flag("--only-passphrase", options.only_passphrase,
             "Allow a file that only a passphrase opens");
+  add_mixture_option(verb, options.mix_classical);
   verb.flag("--force", options.force, "Replace FILE if it exists");
   verb.flag("--dry-run", options.dry_run, "Check recipients and options, seal nothing");
 }
@@ -63,6 +65,11 @@ void add_policy_option(const Verb& verb, std::string& policy) {
           "What must hold for the hosts' TPMs to release it (see 'ckpt-seal policy create'), in "
           "place of what their records say")
       .value_name("FILE");
+}
+
+void add_mixture_option(const Verb& verb, bool& mix_classical) {
+  verb.flag("--mix-classical", mix_classical,
+            "Allow a file for post-quantum keys and for others, which undo the protection");
 }
 
 Status check_recovery_fd(bool stdout_is_taken, int recovery_fd) {
@@ -107,6 +114,9 @@ Result<std::unique_ptr<Sealing>> Sealing::prepare(const Globals& globals,
                  "Only a passphrase would open this file, and passphrases can be guessed; name a "
                  "host with --to as well, or say --only-passphrase.",
                  0};
+  }
+  if (const Status kinds = recipients.check_kinds(); !options.mix_classical && !kinds.ok()) {
+    return with_subject(options.output == "-" ? "The sealed file" : options.output, kinds.error());
   }
   if (recipients.have_recovery()) {
     CKPTSEAL_TRY(check_recovery_fd(globals.json || options.output == "-", options.recovery_fd));

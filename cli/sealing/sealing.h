@@ -33,6 +33,7 @@ struct SealingOptions {
   bool unsigned_file = false;
   bool force = false;
   bool only_passphrase = false;
+  bool mix_classical = false;
   bool dry_run = false;
 };
 
@@ -42,6 +43,7 @@ void add_sealing_options(const Verb& verb, SealingOptions& options);
 void add_threshold_option(const Verb& verb, unsigned& threshold);
 void add_issuer_options(const Verb& verb, IssuerOptions& issuers);
 void add_policy_option(const Verb& verb, std::string& policy);
+void add_mixture_option(const Verb& verb, bool& mix_classical);
 
 // Code::usage when a recovery key cannot be printed there.
 Status check_recovery_fd(bool stdout_is_taken, int recovery_fd);

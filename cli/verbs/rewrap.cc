@@ -28,6 +28,7 @@ struct RewrapOptions {
   int new_passphrase_fd = -1;
   int recovery_fd = STDOUT_FILENO;
   bool only_passphrase = false;
+  bool mix_classical = false;
   bool dry_run = false;
 };
 
@@ -102,6 +103,9 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
                              "take it out of the file.",
                              options.policy),
                  0};
+  }
+  if (const Status kinds = added.check_kinds(); !options.mix_classical && !kinds.ok()) {
+    return with_subject(file, kinds.error());
   }
   entry.recipients = added.records();
   added.warn(console, true);
@@ -221,6 +225,7 @@ void add_rewrap_verb(const Verb& command) {
       .open_descriptor();
   verb.flag("--only-passphrase", options->only_passphrase,
             "Allow a file that only a passphrase opens");
+  add_mixture_option(verb, options->mix_classical);
   verb.flag("--dry-run", options->dry_run, "Open it and check everything, change nothing");
   verb.does([options](const Globals& globals, Console& c) { return rewrap(globals, *options, c); });
 }

@@ -20,6 +20,7 @@ void add_rewrap_verb(const Verb& command);
 void add_shred_verb(const Verb& command);
 void add_policy_verbs(const Verb& command);
 void add_authority_verbs(const Verb& command);
+void add_keygen_verb(const Verb& command);
 void add_doctor_verb(const Verb& command);
 
 }  // namespace ckptseal
