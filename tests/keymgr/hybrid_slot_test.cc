@@ -139,6 +139,31 @@ TEST_F(HybridSlotTest, OpensInNoOtherCheckpoint) {
   EXPECT_FALSE(HybridSlot::parse(body).value().decrypt(kem, agreed, other).value());
 }
 
+// As somebody makes one who has both secrets, whatever they are.
+void encrypt_by_hand(HybridSlot& slot, const Secret& kem, const Secret& agreed) {
+  const CheckpointId id = vector_checkpoint();
+  const Secret both = secret_of(ByteWriter().bytes(kem.view()).bytes(agreed.view()).view());
+  const std::string_view purpose = "ckpt-seal/v1/hybrid";
+  const Secret key = hkdf_expand(hkdf_extract(id, both.view()).value(),
+                                 ByteWriter()
+                                     .bytes(as_bytes(purpose))
+                                     .bytes(slot.key_id)
+                                     .bytes(slot.ephemeral)
+                                     .bytes(slot.ciphertext)
+                                     .view(),
+                                 32)
+                         .value();
+  const Bytes body = slot.serialize();
+  const Bytes associated = ByteWriter()
+                               .bytes(as_bytes(purpose))
+                               .bytes(id)
+                               .bytes(ByteView(body).first(body.size() - 48))
+                               .take();
+  Bytes data = vector_data_key();
+  slot.tag = Aead::make(Cipher::aes_256_gcm, key).value().encrypt({}, associated, data).value();
+  std::copy(data.begin(), data.end(), slot.wrapped_key.begin());
+}
+
 // RFC 7748, section 6.1: somebody forced it.
 TEST_F(HybridSlotTest, AnAllZeroAgreementIsRefused) {
   HybridSlot slot = HybridSlot::parse(body).value();
@@ -147,6 +172,9 @@ TEST_F(HybridSlotTest, AnAllZeroAgreementIsRefused) {
   const auto made = slot.encrypt(kem, zero, data_key, vector_checkpoint());
   ASSERT_FALSE(made.ok());
   EXPECT_EQ(made.error().code, Code::integrity);
+  encrypt_by_hand(slot, kem, agreed);
+  EXPECT_EQ(slot.serialize(), body);
+  encrypt_by_hand(slot, kem, zero);
   EXPECT_FALSE(slot.decrypt(kem, zero, vector_checkpoint()).value());
   // Of ML-KEM it would be as good a secret as any other.
   EXPECT_TRUE(slot.encrypt(zero, agreed, data_key, vector_checkpoint()).ok());
