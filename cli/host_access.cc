@@ -129,6 +129,16 @@ std::uint64_t machine_memory() {
          static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
+Status HostAccess::require_signing() const {
+  CKPTSEAL_TRY(require_provisioned());
+  if (!record_->expired(now_seconds())) return {};
+  return Error{
+      Code::untrusted,
+      "This host's own record has expired, and nobody accepts what it signs from then on; "
+      "run 'ckpt-seal provision' again and have its new record trusted, or say --unsigned.",
+      0};
+}
+
 Status HostAccess::require_provisioned() const {
   if (provisioned()) return {};
   return Error{

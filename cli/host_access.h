@@ -35,6 +35,8 @@ class HostAccess {
   bool has_token() const { return token_.has_value(); }
   // Code::failed with what to do when it is not.
   Status require_provisioned() const;
+  // Also Code::untrusted when its own record has expired: what it signs then, nobody accepts.
+  Status require_signing() const;
 
   const State& state() const { return state_; }
   const SignedHostRecord& record() const { return *record_; }  // when provisioned

@@ -78,10 +78,15 @@ Result<TrustedOrigin> trusted_origin(const SignedHostRecord& record) {
   return out;
 }
 
+bool TrustedOrigin::is_trusted_at(Seconds when) const {
+  return std::any_of(keys.begin(), keys.end(),
+                     [&](const OriginKey& key) { return key.holds_at(when); });
+}
+
 bool TrustedOrigin::has_signed(const Digest& digest, const EcdsaSignature& signature,
                                Seconds when) const {
   return std::any_of(keys.begin(), keys.end(), [&](const OriginKey& key) {
-    return (key.expires == 0 || when < key.expires) && verify_p256(key.point, digest, signature);
+    return key.holds_at(when) && verify_p256(key.point, digest, signature);
   });
 }
 

@@ -22,6 +22,8 @@ struct TrustRoles {
 struct OriginKey {
   EcPoint point;
   Seconds expires = 0;  // of the record that it stands in; 0: never
+
+  bool holds_at(Seconds when) const { return expires == 0 || when < expires; }
 };
 
 // A host that is trusted as origin, and whose signature to expect from it.
@@ -30,7 +32,9 @@ struct TrustedOrigin {
   std::string name;             // of its newest record
   std::vector<OriginKey> keys;  // of all its trusted records; any of them may have signed
 
-  // Whether a key of a record that had not expired at `when` made the signature.
+  // Whether one of its records had not expired at `when`.
+  bool is_trusted_at(Seconds when) const;
+  // Whether a key of such a record made the signature.
   bool has_signed(const Digest& digest, const EcdsaSignature& signature, Seconds when) const;
 };
 

@@ -43,8 +43,10 @@ class Recipient {
 class Identity {
  public:
   virtual ~Identity() = default;
-  // nullopt: this slot is not for this identity, try the next. An error: it is, and does not open;
-  // no other slot is tried after Code::integrity, locked and unavailable.
+  // nullopt: this slot is not for this identity. An error: it is, and does not open; its code says
+  // why as docs/format.md, "Which slot opens", has it: Code::no_slot for a form or algorithm that
+  // is not known, Code::failed for more memory or work than allowed, Code::integrity for what is
+  // damaged. Code::usage is the caller's mistake, and ends the search.
   virtual Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) = 0;
 };
 

@@ -21,6 +21,7 @@ struct UseLimits {
 struct Checkpoint {
   CheckpointId id{};
   UseLimits limits;
+  bool exclusive = false;  // for one holder of one key, for ever: docs/format.md, "Suites"
 };
 
 }  // namespace ckptseal

@@ -312,6 +312,17 @@ bool Policy::has_epoch() const { return has<EpochTerm>(*this); }
 bool Policy::has_pcr_values() const { return has<PcrTerm>(*this); }
 bool Policy::has_online() const { return has<OnlineTerm>(*this); }
 
+bool Policy::can_migrate() const {
+  return std::any_of(terms.begin(), terms.end(), [](const PolicyTerm& term) {
+    if (const auto* approval = std::get_if<ApprovalTerm>(&term)) {
+      return approval->purpose == ApprovalPurpose::migrate;
+    }
+    const auto* any = std::get_if<AnyTerm>(&term);
+    return any != nullptr && std::any_of(any->branches.begin(), any->branches.end(),
+                                         [](const Policy& branch) { return branch.can_migrate(); });
+  });
+}
+
 bool Policy::always_online() const {
   return std::any_of(terms.begin(), terms.end(), [](const PolicyTerm& term) {
     if (std::holds_alternative<OnlineTerm>(term)) return true;

@@ -71,6 +71,8 @@ struct Policy {
   bool has_epoch() const;
   bool has_pcr_values() const;
   bool has_online() const;
+  // A branch by which the key may go to another host.
+  bool can_migrate() const;
   // On every path: nothing opens without an answer.
   bool always_online() const;
 };

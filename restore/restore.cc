@@ -38,7 +38,9 @@ Result<HelperReport> serve_file(const RestoreJob& job, int listener, HelperChann
   const ReadJob& read = job.read;
   CKPTSEAL_ASSIGN(SealedFile file, SealedFile::open(read.sealed_fd));
   for (const std::string& clause : file.warnings()) CKPTSEAL_TRY(channel.warn(clause));
-  CKPTSEAL_TRY(file.verify_origin(read.origins, false));
+  ReaderTrust trust = read.trust();
+  trust.allow_unsigned = false;
+  CKPTSEAL_TRY(file.verify_origin(trust));
   reached("restore: the signature is verified");
   CKPTSEAL_TRY(channel.authentic(file.immutable().id, file.immutable().origin));
   // Not before the signature is good: a changed content is damage, and no mistake of the user's.
@@ -60,8 +62,11 @@ Result<HelperReport> serve_file(const RestoreJob& job, int listener, HelperChann
   Workers workers(Workers::usual_count());
   CKPTSEAL_TRY(enter_sandbox());
   reached("restore: the helper is in its sandbox");
-  const Result<UnlockedFile> unlocked = UnlockedFile::open(file, slot, read.origins, read.now);
+  const Result<UnlockedFile> unlocked = UnlockedFile::open(file, slot);
   if (!unlocked.ok()) return after_criu(unlocked.error(), channel);
+  if (const Status alone = unlocked.value().check_alone(); !alone.ok()) {
+    return after_criu(alone.error(), channel);
+  }
   reached("restore: the manifest is verified");
   if (const Status counted = count_use(file, channel); !counted.ok()) {
     return after_criu(counted.error(), channel);

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Fuzzes every parser with libFuzzer for a while, from the corpora of tests/fuzz/corpus, or adds to those corpora.
-# What is found stays in build/fuzz, so that fuzzing never changes the clone.
+# Fuzzes every parser with libFuzzer for a while, from the corpora of tests/fuzz/corpus, or adds to those corpora; or gives
+# whole files to both readers. What is found stays in build/fuzz, so that fuzzing never changes the clone.
 set -euo pipefail
 top=$(dirname -- "$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)")
 readonly build=$top/build/clang out=$top/build/fuzz
@@ -10,6 +10,7 @@ usage() {
     cat <<'TEXT'
 Usage: fuzz.sh [--target NAME]... [SECONDS]
        fuzz.sh --make-corpus [--target NAME]...
+       fuzz.sh differential [--seconds N]
 Builds the fuzz targets with clang (preset clang) and runs each for SECONDS (default: 60). A target that crashes fails the
 run; its input is then in build/fuzz/NAME-... and the command that repeats it is printed.
 
@@ -18,7 +19,12 @@ run; its input is then in build/fuzz/NAME-... and the command that repeats it is
                   those that reach code the corpus does not, after one of these or a format has changed; commit the result.
                   To make a corpus anew, remove its folder first
 
-Example: scripts/fuzz.sh --target manifest_page 600
+differential makes random sealed files and faults in them for N seconds (default: 60), and compares what our reader and the
+independent one of tests/reader say. What they disagree in is in build/fuzz/differential, one folder a case, and the command
+that repeats a case is printed.
+
+Examples: scripts/fuzz.sh --target manifest_page 600
+          scripts/fuzz.sh differential --seconds 600
 TEXT
 }
 
@@ -27,9 +33,22 @@ usage_error() {
     exit 2
 }
 
-seconds=60 targets=() make_corpus=false
+seconds=60 targets=() make_corpus=false differential=false
+if [[ ${1-} == differential ]]; then
+    differential=true
+    shift
+fi
 while (($#)); do
+    if $differential && [[ ! $1 =~ ^(--seconds|--help|-h)$ ]]; then
+        usage_error "differential takes no $1"
+    fi
     case $1 in
+        --seconds)
+            $differential || usage_error "--seconds is for differential"
+            [[ ${2-} =~ ^[1-9][0-9]*$ ]] || usage_error "--seconds wants a number"
+            seconds=$2
+            shift
+            ;;
         --target)
             (($# > 1)) || usage_error "--target wants a name"
             targets+=("$2")
@@ -50,6 +69,15 @@ done
 
 cd -- "$top"
 cmake --preset clang >/dev/null
+if $differential; then
+    cmake --build "$build" --target sealed_verdicts
+    compare=(/usr/bin/python3 -B tests/differential/differential.py "$build/tests/differential/sealed_verdicts" --output "$out/differential")
+    if ! "${compare[@]}" --seconds "$seconds"; then
+        printf 'fuzz.sh: repeat a case with: %s --only "SEED"\n' "${compare[*]}" >&2
+        exit 1
+    fi
+    exit
+fi
 if ((${#targets[@]} == 0)); then
     for source in tests/fuzz/fuzz_*.cc; do
         name=$(basename -- "$source" .cc)
@@ -60,11 +88,11 @@ cmake --build "$build" --target "${targets[@]/#/fuzz_}"
 
 # What is made is many times what it takes to reach the same code, so only what adds to that is kept.
 if $make_corpus; then
-    cmake --build "$build" --target fuzz_make_corpus
+    cmake --build "$build" --target fuzz_make_corpus ckptseal_vectors
     readonly made=$out/made
     rm -rf -- "$made"
     mkdir -p -- "$out"
-    "$build/tests/fuzz/fuzz_make_corpus" tests/vectors "$made"
+    "$build/tests/fuzz/fuzz_make_corpus" "$build/tests/sealing/vectors" "$made"
     for name in "${targets[@]}"; do
         fuzz=("$build/tests/fuzz/fuzz_$name" -max_len=20000 -timeout=10 -artifact_prefix="$out/$name-")
         corpus=tests/fuzz/corpus/$name

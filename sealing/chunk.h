@@ -13,9 +13,15 @@ namespace ckptseal {
 
 // docs/format.md, "Manifest": a chunk entry. `digest` is all zero in exclusive suites.
 struct ChunkEntry {
+  static constexpr std::uint64_t offset_of_zeros = 1;  // no place in the file
+
   std::uint64_t offset = 0;
   Tag tag{};
   Digest digest{};
+
+  // docs/format.md, "Chunks": all bytes are zero, and nothing of it is stored.
+  static ChunkEntry zeros() { return {offset_of_zeros, {}, {}}; }
+  bool is_zeros() const { return offset == offset_of_zeros; }
 };
 
 // An image of `length` bytes has full chunks and one last one, which may be empty.

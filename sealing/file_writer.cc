@@ -63,22 +63,25 @@ Result<FileWriter> FileWriter::start(int output_fd, int spool_fd, const SealOpti
   CKPTSEAL_ASSIGN(const Secret data_key, random_secret(data_key_size));
   CKPTSEAL_ASSIGN(immutable.id, random_array<16>());
   CKPTSEAL_ASSIGN(immutable.commitment, commit_to_key(data_key, immutable.id));
-  CKPTSEAL_ASSIGN(const std::vector<Slot> slots,
+  CKPTSEAL_ASSIGN(std::vector<Slot> slots,
                   make_slots(recipients, data_key, immutable.checkpoint()));
-  CKPTSEAL_ASSIGN(immutable.header_log2, header_log2_for(immutable, slots));
-  Bytes immutable_bytes = immutable.serialize();
-  CKPTSEAL_ASSIGN(FileKeys keys, FileKeys::derive(data_key, immutable_bytes));
+  if (is_exclusive(options.suite) && !may_be_exclusive(slots[0].body)) {
+    return Error{Code::usage,
+                 "An exclusive file is for one holder of one key: name a host, a token, a "
+                 "certificate or a public key, or leave --exclusive out.",
+                 0};
+  }
+  CKPTSEAL_ASSIGN(const HeaderBlock header, first_header(immutable, std::move(slots)));
+  CKPTSEAL_ASSIGN(FileKeys keys, FileKeys::derive(data_key, header.immutable_bytes));
   CKPTSEAL_ASSIGN(ManifestWriter manifest, ManifestWriter::make(keys, options.suite, spool_fd));
 
-  const Bytes block =
-      HeaderBlock::build(1, immutable_bytes, slots, immutable.header_size(), keys.header_key());
+  const Bytes block = header.serialize(keys.header_key());
   CKPTSEAL_ASSIGN(const Output output, Output::from_here_on(output_fd));
   FileWriter writer(output, spool_fd, std::move(keys), std::move(manifest));
-  writer.immutable_ = immutable;
-  writer.immutable_bytes_ = std::move(immutable_bytes);
-  for (const Slot& slot : slots) writer.slot_digests_.push_back(slot.digest());
+  writer.immutable_ = header.immutable;
+  writer.immutable_bytes_ = header.immutable_bytes;
   writer.workers_ = std::make_unique<Workers>(Workers::usual_count());
-  CKPTSEAL_TRY(writer.write(build_preamble(immutable.header_log2)));
+  CKPTSEAL_TRY(writer.write(build_preamble(header.immutable.header_log2)));
   CKPTSEAL_TRY(writer.write(block));
   CKPTSEAL_TRY(writer.write(block));
   return writer;
@@ -106,24 +109,30 @@ Bytes FileWriter::fresh_buffer() {
   return out;
 }
 
-ByteView FileWriter::Pending::padded() const {
-  return ByteView(buffer).first(round_to_blocks(size));
+ByteView FileWriter::Pending::stored() const {
+  return ByteView(buffer).first(entry.is_zeros() ? 0 : round_to_blocks(size));
 }
 
 Status FileWriter::Pending::encrypt() {
+  if (entry.is_zeros()) return {};
   const auto end = buffer.begin() + static_cast<std::ptrdiff_t>(size);
-  std::fill(end, buffer.begin() + static_cast<std::ptrdiff_t>(padded().size()), std::uint8_t{0});
+  std::fill(end, buffer.begin() + static_cast<std::ptrdiff_t>(stored().size()), std::uint8_t{0});
   return cipher->encrypt(index, last, MutableByteView(buffer).first(size), entry);
 }
 
-// Its place in the file is known before it is encrypted.
+// Its place in the file is known before it is encrypted; zeros have none.
 Status FileWriter::submit(std::unique_ptr<Pending> chunk) {
-  chunk->entry.offset = chunk->size == 0 ? 0 : offset_;
+  const ByteView content = ByteView(chunk->buffer).first(chunk->size);
+  if (!content.empty() && all_zero(content)) {
+    chunk->entry = ChunkEntry::zeros();
+  } else if (!content.empty()) {
+    chunk->entry.offset = offset_;
+  }
   chunk->job = workers_->start([work = chunk.get(), output = output_]() -> Status {
     CKPTSEAL_TRY(work->encrypt());
-    return output.is_file() ? output.write(work->padded(), work->entry.offset) : Status();
+    return output.is_file() ? output.write(work->stored(), work->entry.offset) : Status();
   });
-  offset_ += chunk->padded().size();
+  offset_ += chunk->stored().size();
   on_their_way_.push_back(std::move(chunk));
   while (!on_their_way_.empty() && on_their_way_.front()->job->done()) CKPTSEAL_TRY(end_first());
   return end_until(most_on_their_way);
@@ -133,7 +142,7 @@ Status FileWriter::end_first() {
   const std::unique_ptr<Pending> chunk = std::move(on_their_way_.front());
   on_their_way_.pop_front();
   CKPTSEAL_TRY(chunk->job->wait());
-  if (!output_.is_file()) CKPTSEAL_TRY(output_.write(chunk->padded(), chunk->entry.offset));
+  if (!output_.is_file()) CKPTSEAL_TRY(output_.write(chunk->stored(), chunk->entry.offset));
   CKPTSEAL_TRY(manifest_.add_chunk(chunk->image, chunk->entry));
   spare_buffers_.push_back(std::move(chunk->buffer));
   if (!chunk->last) return {};
@@ -159,11 +168,12 @@ Status FileWriter::finish(const SignFunction& sign) {
   CKPTSEAL_TRY(end_until(0));
   Trailer trailer;
   trailer.manifest_offset = offset_;
-  CKPTSEAL_TRY(manifest_.finish(slot_digests_, offset_));
+  CKPTSEAL_TRY(manifest_.finish(offset_));
   trailer.page_count = manifest_.page_count();
   if (immutable_.is_signed()) {
-    CKPTSEAL_ASSIGN(trailer.signature,
-                    sign(file_signature_digest(immutable_bytes_, manifest_.digest())));
+    const Digest file = file_digest_of(immutable_bytes_, manifest_.digest());
+    CKPTSEAL_ASSIGN(const EcdsaSignature signature, sign(origin_digest_of(file, trailer.evidence)));
+    trailer.signature = FileSignature(signature);
   }
   CKPTSEAL_TRY(copy_manifest());
   CKPTSEAL_TRY(write(trailer.serialize()));

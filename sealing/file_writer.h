@@ -82,7 +82,7 @@ class FileWriter {
     std::uint64_t length = 0;  // the same
     std::shared_ptr<Workers::Job> job;
 
-    ByteView padded() const;
+    ByteView stored() const;  // padded; empty for zeros
     Status encrypt();
   };
 
@@ -104,7 +104,6 @@ class FileWriter {
   ManifestWriter manifest_;
   ImmutablePart immutable_;
   Bytes immutable_bytes_;
-  std::vector<Digest> slot_digests_;
   std::uint64_t offset_ = 0;
   std::uint32_t next_image_ = 0;
   std::vector<Bytes> spare_buffers_;

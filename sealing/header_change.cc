@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "base/fd.h"
+#include "keymgr/threshold/mixture.h"
 #include "sealing/limits.h"
 #include "sealing/report.h"
 #include "sealing/sandbox.h"
@@ -19,8 +20,10 @@ namespace {
 
 Error usage(std::string clause) { return {Code::usage, std::move(clause), 0}; }
 
-Result<std::vector<Slot>> without_removed(const std::vector<Slot>& slots,
+// The slots that stay. One that is forged never does.
+Result<std::vector<Slot>> without_removed(const SealedFile& file, const ReaderTrust& trust,
                                           const std::vector<SlotRemoval>& removals) {
+  const std::vector<Slot>& slots = file.header().slots;
   std::vector<bool> removed(slots.size());
   for (const SlotRemoval& removal : removals) {
     bool found = false;
@@ -37,7 +40,8 @@ Result<std::vector<Slot>> without_removed(const std::vector<Slot>& slots,
   }
   std::vector<Slot> out;
   for (std::size_t i = 0; i < slots.size(); ++i) {
-    if (!removed[i]) out.push_back(slots[i]);
+    if (removed[i] || file.slot_standing(i, trust) == SlotStanding::forged) continue;
+    out.push_back(slots[i]);
   }
   return out;
 }
@@ -64,80 +68,127 @@ Status check_left(const std::vector<Slot>& slots, bool only_passphrases) {
   return {};
 }
 
-Status check_room(const std::vector<Slot>& slots, const ImmutablePart& immutable) {
-  if (fits_header(immutable, slots, immutable.header_size())) return {};
+// Of what is added; what stood there already was allowed then.
+Status check_kinds(const std::vector<Slot>& slots, bool adds, const RewrapJob& job) {
+  if (!adds || job.mix_classical) return {};
+  std::vector<std::uint16_t> kinds;
+  for (const Slot& slot : slots) {
+    const std::vector<std::uint16_t> more = kinds_in(slot.body);
+    kinds.insert(kinds.end(), more.begin(), more.end());
+  }
+  return check_mixture(kinds);
+}
+
+Status check_room(const HeaderBlock& header) {
+  if (header.fits(header.immutable.header_size())) return {};
   return Error{Code::failed,
                fmt::format("its header has no room for {} slots; remove some, or open it and seal "
                            "the content anew",
-                           slots.size()),
+                           header.slots.size()),
                0};
+}
+
+// Before anything is asked for: who cannot sign makes a header that few accept, and a generation
+// behind the last one is none.
+Status check_changeable(const RewrapJob& job, const HeaderBlock& header) {
+  if (header.generation == largest_generation) {
+    return Error{Code::failed,
+                 "it was changed as often as a file can be; open it and seal the content anew", 0};
+  }
+  if (!all_zero(job.host) || job.allow_unsigned || !header.immutable.is_signed()) return {};
+  return usage(
+      "this host cannot sign the change, for it is not provisioned or its record has expired, and "
+      "only those would open the file then who say --allow-unsigned; run 'ckpt-seal provision' "
+      "first, or say --unsigned");
 }
 
 Status sign_slots(std::vector<Slot>& added, const RewrapJob& job, const HeaderBlock& header,
                   HelperChannel& channel) {
   for (Slot& slot : added) {
-    slot.adder = SlotAdder{job.adder, header.generation + 1, {}};
-    CKPTSEAL_ASSIGN(slot.adder->signature,
-                    channel.sign(slot_signature_digest(header.immutable.id, slot.adder->generation,
-                                                       slot.digest())));
+    slot.adder = SlotAdder{job.host, header.generation, job.now, {}};
+    if (all_zero(job.host)) continue;
+    CKPTSEAL_ASSIGN(
+        const EcdsaSignature signature,
+        channel.sign(slot_signature_digest(header.immutable_bytes, *slot.adder, slot.digest())));
+    slot.adder->signature = FileSignature(signature);
   }
   return {};
 }
 
-void report_change(const SealedFile& file, std::uint64_t generation, const Bytes& block,
-                   HelperReport& report) {
+// docs/format.md, "Changing the slots".
+Status sign_change(HeaderBlock& header, const RewrapJob& job, HelperChannel& channel) {
+  header.change = HeaderChange{job.host, job.now, {}};
+  if (all_zero(job.host)) return {};
+  CKPTSEAL_ASSIGN(const EcdsaSignature signature, channel.sign(header.change_digest()));
+  header.change->signature = FileSignature(signature);
+  return {};
+}
+
+void report_change(const SealedFile& file, const Bytes& block, HelperReport& report) {
   proto::HeaderChange& change = *report.mutable_header_change();
   change.set_block(block.data(), block.size());
   // The one that opens the file goes last.
   for (const unsigned copy : {1 - file.chosen_copy(), file.chosen_copy()}) {
     change.add_offsets(block_size + copy * block.size());
   }
-  report.set_generation(generation);
 }
 
-Result<HelperReport> rewrap(const RewrapJob& job, HelperChannel& channel) {
-  const ReadJob& read = job.read;
-  CKPTSEAL_ASSIGN(SealedFile file, SealedFile::open(read.sealed_fd));
-  CKPTSEAL_ASSIGN(const SignatureState origin,
-                  file.verify_origin(read.origins, read.allow_unsigned));
+Result<std::vector<Slot>> make_added(const RewrapJob& job, const std::vector<Slot>& slots,
+                                     const UnlockedSlot& unlocked, const Checkpoint& of) {
+  if (!job.recipients) return std::vector<Slot>();
+  CKPTSEAL_ASSIGN(auto recipients, job.recipients());
+  std::erase_if(recipients, [&](const auto& recipient) { return has_slot(*recipient, slots); });
+  return make_slots(recipients, unlocked.data_key, of);
+}
+
+Result<SealedFile> open_to_change(const RewrapJob& job, HelperChannel& channel,
+                                  HelperReport& report) {
+  CKPTSEAL_ASSIGN(SealedFile file, SealedFile::open(job.read.sealed_fd));
+  CKPTSEAL_ASSIGN(const SignatureState origin, file.verify_origin(job.read.trust()));
   if (origin == SignatureState::good) {
     CKPTSEAL_TRY(channel.authentic(file.immutable().id, file.immutable().origin));
   }
-  const HeaderBlock& header = file.header();
-  if (is_exclusive(header.immutable.suite)) {
+  if (is_exclusive(file.immutable().suite)) {
     return usage(
         "it is exclusive, for one recipient for ever; open it and seal the content anew for "
         "others");
   }
-  CKPTSEAL_ASSIGN(std::vector<Slot> slots, without_removed(header.slots, job.removals));
-  CKPTSEAL_ASSIGN(const UnlockedSlot unlocked, find_key(file, read, channel));
-  CKPTSEAL_TRY(channel.tpm_done());
-  std::vector<Slot> added;
-  if (job.recipients) {
-    CKPTSEAL_ASSIGN(auto recipients, job.recipients());
-    std::erase_if(recipients, [&](const auto& recipient) { return has_slot(*recipient, slots); });
-    CKPTSEAL_ASSIGN(added,
-                    make_slots(recipients, unlocked.data_key, header.immutable.checkpoint()));
-  }
-  CKPTSEAL_TRY(enter_sandbox());
-  CKPTSEAL_ASSIGN(const UnlockedFile whole,
-                  UnlockedFile::open(file, unlocked, read.origins, read.now));
-  CKPTSEAL_TRY(sign_slots(added, job, header, channel));
-  slots.insert(slots.end(), added.begin(), added.end());
-  CKPTSEAL_TRY(check_left(slots, job.only_passphrases));
-  CKPTSEAL_TRY(check_room(slots, header.immutable));
-
-  const bool changed = !job.removals.empty() || !added.empty();
-  const std::uint64_t generation = header.generation + (changed ? 1 : 0);
-  HelperReport report = report_file(file);
+  report = report_file(file);
   report.set_signature_verified(origin == SignatureState::good);
+  return file;
+}
+
+Result<HelperReport> rewrap(const RewrapJob& job, HelperChannel& channel) {
+  HelperReport report;
+  CKPTSEAL_ASSIGN(const SealedFile file, open_to_change(job, channel, report));
+  HeaderBlock header = file.header();
+  CKPTSEAL_ASSIGN(std::vector<Slot> staying, without_removed(file, job.read.trust(), job.removals));
+  const bool asked = job.recipients || staying.size() != header.slots.size();
+  if (asked) CKPTSEAL_TRY(check_changeable(job, header));
+  CKPTSEAL_ASSIGN(const UnlockedSlot unlocked, find_key(file, job.read, channel));
+  CKPTSEAL_TRY(channel.tpm_done());
+  CKPTSEAL_ASSIGN(std::vector<Slot> added,
+                  make_added(job, staying, unlocked, header.immutable.checkpoint()));
+  CKPTSEAL_TRY(enter_sandbox());
+  CKPTSEAL_ASSIGN(const UnlockedFile whole, UnlockedFile::open(file, unlocked));
+
+  const bool changed = staying.size() != header.slots.size() || !added.empty();
+  if (changed) {
+    ++header.generation;
+    CKPTSEAL_TRY(sign_slots(added, job, header, channel));
+    header.slots = std::move(staying);
+    header.slots.insert(header.slots.end(), added.begin(), added.end());
+    header.slot_bytes = serialize_slots(header.slots);
+    CKPTSEAL_TRY(sign_change(header, job, channel));
+  }
+  CKPTSEAL_TRY(check_left(header.slots, job.only_passphrases));
+  CKPTSEAL_TRY(check_kinds(header.slots, !added.empty(), job));
+  CKPTSEAL_TRY(check_room(header));
   report.set_opened_slot(static_cast<std::uint32_t>(unlocked.index));
-  report_slots(slots, header.immutable.checkpoint(), report);
+  report.set_generation(header.generation);
+  report_slots(header.slots, header.immutable.checkpoint(), report);
   if (changed || !file.warnings().empty()) {
-    report_change(file, generation,
-                  HeaderBlock::build(generation, header.immutable_bytes, slots,
-                                     header.immutable.header_size(), whole.keys().header_key()),
-                  report);
+    report_change(file, header.serialize(whole.keys().header_key()), report);
   }
   return report;
 }
@@ -152,7 +203,7 @@ Status write_and_sync(int fd, ByteView bytes, std::uint64_t offset) {
 Status tell_what_it_was(const ShredJob& job, HelperChannel& channel) {
   Result<SealedFile> file = SealedFile::open(job.sealed_fd);
   if (!file.ok()) return {};
-  const Result<SignatureState> origin = file.value().verify_origin(job.origins, true);
+  const Result<SignatureState> origin = file.value().verify_origin({job.origins, true});
   if (!origin.ok() || origin.value() != SignatureState::good) return {};
   const ImmutablePart& immutable = file.value().immutable();
   return channel.authentic(immutable.id, immutable.origin);

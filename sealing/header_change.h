@@ -22,16 +22,22 @@ struct RewrapJob {
   ReadJob read;  // with identities; its file is open for writing, too
   std::vector<SlotRemoval> removals;
   RecipientFactory recipients;    // of the slots to add; empty: none
-  Digest adder{};                 // identity of this host, when slots are added
+  Digest host{};                  // identity of this host, which signs; all zero: nobody does
+  Seconds now = 0;                // what the change says of its time
+  bool allow_unsigned = false;    // make a change that nobody signs to a file that is signed
   bool only_passphrases = false;  // allow that nothing but passphrases opens it afterwards
+  bool mix_classical =
+      false;  // allow hybrid slots beside classical ones (keymgr/threshold/mixture.h)
 };
 
-// Opens the file, as far as its manifest, and makes the new header; `events.sign` signs each added
-// slot. Who has a slot already gets no other. Writes nothing: the report has the header, for
-// write_header(), or none when the file is as it should be. Without removals and recipients that is
-// the header which is there, if the copies differ. Code::usage for an exclusive file, a removal
-// that fits no slot, or when no slot, or against `only_passphrases` nothing but passphrases, would
-// be left; Code::failed when there is no room.
+// Opens the file, as far as its manifest, and makes the new header; `events.sign` signs it and each
+// added slot. Who has a slot already gets no other; slots that are forged go. Writes nothing: the
+// report has the header, for write_header(), or none when the file is as it should be. Without
+// removals and recipients that is the header which is there, if the copies differ. Code::usage for
+// an exclusive file, a removal that fits no slot, a change that would be unsigned, a slot that is
+// added beside those of another sort against `mix_classical`, or when no slot,
+// or against `only_passphrases` nothing but passphrases, would be left; Code::failed when there is
+// no room, or the file was changed too often.
 Result<HelperReport> rewrap_in_helper(const RewrapJob& job, const HelperEvents& events);
 
 // Writes and syncs both copies in order. When it fails the file has the slots from before or those

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/fd.h"
+#include "sealing/damage.h"
 #include "sealing/unlocked_file.h"
 
 namespace ckptseal {
@@ -13,10 +14,6 @@ namespace {
 constexpr std::size_t most_chunks_ahead = 4;
 // Of all images of a file.
 constexpr std::size_t most_bytes_ahead = std::size_t{16} << 20;
-
-Error out_of_place() {
-  return Error{Code::integrity, "its manifest is not as it has to be (a chunk is out of place)", 0};
-}
 
 }  // namespace
 
@@ -33,6 +30,11 @@ struct UnlockedFile::ImageReader::Piece {
 
   MutableByteView content() const { return buffer.view().first(size); }
   Status work() const {
+    if (entry.is_zeros()) {
+      const MutableByteView zeros = content();
+      std::fill(zeros.begin(), zeros.end(), std::uint8_t{0});
+      return {};
+    }
     const MutableByteView padded = buffer.view().first(round_to_blocks(size));
     CKPTSEAL_ASSIGN(const std::size_t done, pread_full(fd, padded, entry.offset));
     if (done != padded.size()) {
@@ -63,7 +65,7 @@ UnlockedFile::ImageReader::ImageReader(ImageReader&&) noexcept = default;
 UnlockedFile::ImageReader::~ImageReader() { forget_ahead(); }
 
 Result<ChunkEntry> UnlockedFile::ImageReader::entry_of(std::uint64_t index) {
-  const ImageLocation& location = file_.locations_[image_.number];
+  const ImageLocation& location = file_.manifest_.locations[image_.number];
   if (!location.inline_entries.empty()) return location.inline_entries[index];
   const std::size_t per_page = chunks_per_page(file_.file_->immutable().suite);
   if (page_.entries.empty() || index / per_page * per_page != page_.first_index) {
@@ -101,7 +103,8 @@ Result<std::unique_ptr<UnlockedFile::ImageReader::Piece>> UnlockedFile::ImageRea
   const bool in_data_area = offset % block_size == 0 && offset >= sealed.immutable().data_start() &&
                             offset <= sealed.trailer().manifest_offset &&
                             padded <= sealed.trailer().manifest_offset - offset;
-  if (piece->size == 0 ? offset != 0 : !in_data_area) return out_of_place();
+  const bool in_place = piece->size == 0 ? offset == 0 : in_data_area || piece->entry.is_zeros();
+  if (!in_place) return damaged_manifest("a chunk is out of place");
   piece->buffer = fresh_buffer();
   return piece;
 }
@@ -126,6 +129,8 @@ void UnlockedFile::ImageReader::forget_ahead() {
   }
   ahead_.clear();
 }
+
+bool UnlockedFile::ImageReader::is_hole() const { return current_ && current_->entry.is_zeros(); }
 
 void UnlockedFile::ImageReader::keep() { kept_.push_back(std::move(current_->buffer)); }
 

@@ -30,7 +30,6 @@ Result<HelperReport> seal_in_helper(const SealJob& job, const HelperEvents& even
 struct ReadJob {
   int sealed_fd = -1;
   std::vector<TrustedOrigin> origins;
-  Seconds now = 0;  // whose records have expired may not have added the slot that opens it
   bool allow_unsigned = false;
   IdentityFactory identities;  // empty: without a key
   std::optional<std::size_t> only_slot;
@@ -38,16 +37,19 @@ struct ReadJob {
   // error refuses it. Left out: refused.
   std::function<Status(std::uint64_t not_after)> check_time;
   std::vector<int> descriptors;  // what the factory needs
+
+  ReaderTrust trust() const { return {origins, allow_unsigned}; }
 };
 
-// Step 1 of "Reading", and the slots; with identities also the images. Trust is reported, not asked
-// for. With `export_slot`, that TPM slot in the TPM's own structures.
+// Step 1 of "Reading", and the slots. Trust is reported, not asked for; but with identities also
+// the images are shown, of a file that is signed by a trusted host, or unsigned and allowed. With
+// `export_slot`, that TPM slot in the TPM's own structures.
 Result<HelperReport> inspect_in_helper(const ReadJob& job, std::optional<std::size_t> export_slot,
                                        const HelperEvents& events);
 
 // Verifies the signature and, with identities, every chunk. A damaged spare header copy is
-// Code::integrity here. With `key_is_optional` a file without a slot for the identities is checked
-// as without a key.
+// Code::integrity here, and so is a slot that nobody vouches for. With `key_is_optional` a file
+// without a slot for the identities is checked as without a key.
 Result<HelperReport> verify_in_helper(const ReadJob& job, bool key_is_optional,
                                       const HelperEvents& events);
 

@@ -12,17 +12,20 @@ namespace ckptseal {
 
 inline constexpr std::uint16_t format_version = 1;
 inline constexpr std::uint64_t block_size = 4096;  // preamble, trailer, alignment of chunks
-inline constexpr unsigned smallest_header_log2 = 16;
+inline constexpr unsigned smallest_header_log2 = 12;
 inline constexpr unsigned largest_header_log2 = 22;
 inline constexpr unsigned smallest_chunk_log2 = 16;
 inline constexpr unsigned largest_chunk_log2 = 22;
 inline constexpr unsigned standard_chunk_log2 = 19;
 inline constexpr std::size_t leaf_size = 16384;
-inline constexpr std::size_t page_size = 16384;
+inline constexpr std::size_t page_size = 4096;
 inline constexpr std::size_t page_plaintext_size = page_size - 16;
 inline constexpr std::uint64_t largest_page_count = 1 << 20;
 inline constexpr std::uint32_t largest_image_count = 131072;
 inline constexpr std::uint64_t largest_image_length = std::uint64_t{1} << 62;
+inline constexpr std::size_t largest_slot_count = 65535;
+inline constexpr std::uint64_t largest_generation = (std::uint64_t{1} << 63) - 1;
+inline constexpr unsigned largest_depth = 63;
 
 // docs/format.md, "Suites"
 enum class Suite : std::uint8_t {

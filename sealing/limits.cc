@@ -12,7 +12,9 @@ Result<UnlockedSlot> find_key(const SealedFile& file, const ReadJob& job, Helper
     CKPTSEAL_TRY(job.check_time(limits.not_after));
   }
   CKPTSEAL_ASSIGN(const auto identities, job.identities(channel));
-  return unlock_slot(file.header(), identities, job.only_slot);
+  SlotSearch search{identities, job.trust(), job.only_slot, {}};
+  search.warn = [&channel](const std::string& sentence) { (void)channel.warn(sentence); };
+  return find_slot(file, search);
 }
 
 Status count_use(const SealedFile& file, HelperChannel& channel) {

@@ -8,8 +8,8 @@
 
 namespace ckptseal {
 
-// Step 4 of "Reading" up to the data key, unless the checkpoint's time is over. TPM and tokens are
-// let go of when it returns.
+// Step 4 of "Reading" up to the data key, unless the checkpoint's time is over; slots that are
+// skipped are warned of. TPM and tokens are let go of when it returns.
 Result<UnlockedSlot> find_key(const SealedFile& file, const ReadJob& job, HelperChannel& channel);
 
 // Before the first byte of content is given out, and after everything was verified that can be

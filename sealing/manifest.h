@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The plaintext of manifest pages: chunk entries, image records, slot digests, the end page.
+// The plaintext of manifest pages: chunk entries, image records, typed records, the end page.
 // docs/format.md, "Manifest". Pure: bytes in, bytes out; encryption is in manifest_writer.h and
-// unlocked_file.h.
+// manifest_reader.h.
 #pragma once
 
 #include <string>
@@ -15,7 +15,6 @@ namespace ckptseal {
 
 inline constexpr std::size_t page_header_size = 16;
 inline constexpr std::uint64_t most_inline_chunks = 8;
-inline constexpr std::size_t slots_per_page = (page_plaintext_size - page_header_size) / 32;
 constexpr std::size_t chunks_per_page(Suite suite) {
   return (page_plaintext_size - page_header_size) / chunk_entry_size(suite);
 }
@@ -34,9 +33,14 @@ struct ImageRecord {
 struct ImagePage {
   std::vector<ImageRecord> records;
 };
-struct SlotPage {
-  std::uint64_t first_index = 0;
-  std::vector<Digest> digests;
+// docs/format.md, "Record page": what the origin says beside the images.
+struct TypedRecord {
+  bool critical = false;   // who does not know the type must refuse the file
+  std::uint16_t type = 0;  // 15 bits, not 0
+  Bytes body;
+};
+struct RecordPage {
+  std::vector<TypedRecord> records;
 };
 struct EndPage {
   std::uint32_t image_count = 0;
@@ -44,7 +48,7 @@ struct EndPage {
   std::uint64_t content_bytes = 0;
   std::uint64_t manifest_offset = 0;
 };
-using ManifestPage = std::variant<ChunkPage, ImagePage, SlotPage, EndPage>;
+using ManifestPage = std::variant<ChunkPage, ImagePage, RecordPage, EndPage>;
 
 // 1 to 255 bytes 0x21 to 0x7e without '/', and not "." or "..".
 bool valid_image_name(std::string_view name);

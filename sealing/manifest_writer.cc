@@ -5,8 +5,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "base/fd.h"
 
 namespace ckptseal {
@@ -51,15 +49,8 @@ Status ManifestWriter::end_image(std::uint32_t image_number, std::string name,
   return {};
 }
 
-Status ManifestWriter::finish(const std::vector<Digest>& slots, std::uint64_t manifest_offset) {
+Status ManifestWriter::finish(std::uint64_t manifest_offset) {
   if (!images_.records.empty()) CKPTSEAL_TRY(flush_images());
-  for (std::size_t at = 0; at < slots.size(); at += slots_per_page) {
-    const std::size_t end = std::min(slots.size(), at + slots_per_page);
-    SlotPage page{at,
-                  {slots.begin() + static_cast<std::ptrdiff_t>(at),
-                   slots.begin() + static_cast<std::ptrdiff_t>(end)}};
-    CKPTSEAL_TRY(put_page(page, false));
-  }
   totals_.manifest_offset = manifest_offset;
   return put_page(totals_, true);
 }

@@ -20,8 +20,8 @@ class ManifestWriter {
   Status add_chunk(std::uint32_t image_number, const ChunkEntry& entry);
   // The image is complete.
   Status end_image(std::uint32_t image_number, std::string name, std::uint64_t length);
-  // Writes the slot pages and the end page.
-  Status finish(const std::vector<Digest>& slots, std::uint64_t manifest_offset);
+  // Writes the end page.
+  Status finish(std::uint64_t manifest_offset);
 
   // After finish(): SHA-256 of all pages, and how many there are in the spool file.
   Digest digest() { return hash_.finish(); }

@@ -3,7 +3,7 @@
 // Opening, verifying and inspecting in the helper, in the order of docs/format.md, "Reading".
 #include <fmt/format.h>
 
-#include "base/fd.h"
+#include "sealing/content_output.h"
 #include "sealing/jobs.h"
 #include "sealing/limits.h"
 #include "sealing/report.h"
@@ -23,19 +23,19 @@ Status send_warnings(const SealedFile& file, HelperChannel& channel) {
   return {};
 }
 
-// Steps 4 to 6, the last part of them in the sandbox. `file` must outlive what comes out.
+// Steps 4 and 5, the last of them in the sandbox. `file` must outlive what comes out.
 Result<UnlockedFile> unlock(const SealedFile& file, const ReadJob& job, HelperReport& report,
                             HelperChannel& channel) {
   CKPTSEAL_ASSIGN(const UnlockedSlot slot, find_key(file, job, channel));
   CKPTSEAL_TRY(channel.tpm_done());
   CKPTSEAL_TRY(enter_sandbox());
-  CKPTSEAL_ASSIGN(UnlockedFile unlocked, UnlockedFile::open(file, slot, job.origins, job.now));
+  CKPTSEAL_ASSIGN(UnlockedFile unlocked, UnlockedFile::open(file, slot));
   report.set_opened_slot(static_cast<std::uint32_t>(slot.index));
   report_images(unlocked, report);
   return unlocked;
 }
 
-// Gives every chunk of every image, verified, to `take`.
+// Gives every chunk of every image, verified, to `take`, and whether it is a hole.
 template <typename Take>
 Status read_all(const UnlockedFile& unlocked, Workers& workers, HelperChannel& channel, Take take) {
   std::uint64_t done = 0;
@@ -44,7 +44,7 @@ Status read_all(const UnlockedFile& unlocked, Workers& workers, HelperChannel& c
     for (;;) {
       CKPTSEAL_ASSIGN(const MutableByteView chunk, reader.next());
       if (chunk.empty()) break;
-      CKPTSEAL_TRY(take(chunk));
+      CKPTSEAL_TRY(take(chunk, reader.is_hole()));
       done += chunk.size();
       CKPTSEAL_TRY(channel.progress(done, unlocked.content_bytes()));
     }
@@ -56,10 +56,15 @@ Result<HelperReport> inspect(const ReadJob& job, std::optional<std::size_t> expo
                              HelperChannel& channel) {
   CKPTSEAL_ASSIGN(SealedFile file, SealedFile::open(job.sealed_fd));
   CKPTSEAL_TRY(send_warnings(file, channel));
-  const Result<SignatureState> origin = file.verify_origin(job.origins, true);
-  if (!origin.ok() && origin.error().code != Code::untrusted) return origin.error();
-  CKPTSEAL_TRY(file.hash_manifest());
+  ReaderTrust trust = job.trust();
+  // Without a key nothing is done that wants trust.
+  if (!job.identities) trust.allow_unsigned = true;
+  const Result<SignatureState> origin = file.verify_origin(trust);
+  if (!origin.ok() && (job.identities || origin.error().code != Code::untrusted)) {
+    return origin.error();
+  }
   HelperReport report = report_file(file);
+  report_standings(file, job.trust(), report);
   report.set_signature_verified(origin.ok() && origin.value() == SignatureState::good);
   if (export_slot) CKPTSEAL_TRY(report_exported_slot(file, *export_slot, report));
   if (job.identities) {
@@ -68,15 +73,30 @@ Result<HelperReport> inspect(const ReadJob& job, std::optional<std::size_t> expo
   return report;
 }
 
+// Of a check of the file: docs/format.md, "Reading".
+Status check_vouched(const SealedFile& file, const ReaderTrust& trust) {
+  for (std::size_t i = 0; i < file.header().slots.size(); ++i) {
+    if (file.slot_standing(i, trust) == SlotStanding::vouched) continue;
+    return Error{
+        Code::integrity,
+        fmt::format("nobody who is trusted here vouches for its slot {}, so it is not used; "
+                    "'ckpt-seal inspect' shows who put it there",
+                    i),
+        0};
+  }
+  return {};
+}
+
 Result<HelperReport> verify(const ReadJob& job, bool key_is_optional, HelperChannel& channel) {
   CKPTSEAL_ASSIGN(SealedFile file, SealedFile::open(job.sealed_fd));
-  CKPTSEAL_ASSIGN(const SignatureState origin, file.verify_origin(job.origins, job.allow_unsigned));
+  CKPTSEAL_ASSIGN(const SignatureState origin, file.verify_origin(job.trust()));
   HelperReport report = report_file(file);
   report.set_signature_verified(origin == SignatureState::good);
   CKPTSEAL_TRY(send_warnings(file, channel));
   if (file.header_copy_damaged()) {
     return Error{Code::integrity, "one of its header copies is damaged", 0};
   }
+  CKPTSEAL_TRY(check_vouched(file, job.trust()));
   if (!job.identities) return report;
   Workers workers(Workers::usual_count());
   Result<UnlockedFile> unlocked = unlock(file, job, report, channel);
@@ -84,7 +104,8 @@ Result<HelperReport> verify(const ReadJob& job, bool key_is_optional, HelperChan
     if (key_is_optional && unlocked.error().code == Code::no_slot) return report;
     return std::move(unlocked).error();
   }
-  CKPTSEAL_TRY(read_all(unlocked.value(), workers, channel, [](ByteView) { return Status(); }));
+  CKPTSEAL_TRY(
+      read_all(unlocked.value(), workers, channel, [](ByteView, bool) { return Status(); }));
   report.set_chunks_verified(true);
   return report;
 }
@@ -93,7 +114,7 @@ Result<HelperReport> open(const ReadJob& job, Content expected, int output_fd,
                           HelperChannel& channel) {
   CKPTSEAL_ASSIGN(SealedFile file, SealedFile::open(job.sealed_fd));
   CKPTSEAL_TRY(send_warnings(file, channel));
-  CKPTSEAL_ASSIGN(const SignatureState origin, file.verify_origin(job.origins, job.allow_unsigned));
+  CKPTSEAL_ASSIGN(const SignatureState origin, file.verify_origin(job.trust()));
   if (file.immutable().content != expected) {
     return Error{Code::usage,
                  fmt::format("it holds {}, not {}", content_word(file.immutable().content),
@@ -104,9 +125,13 @@ Result<HelperReport> open(const ReadJob& job, Content expected, int output_fd,
   report.set_signature_verified(origin == SignatureState::good);
   Workers workers(Workers::usual_count());
   CKPTSEAL_ASSIGN(const UnlockedFile unlocked, unlock(file, job, report, channel));
+  CKPTSEAL_TRY(unlocked.check_alone());
+  CKPTSEAL_ASSIGN(ContentOutput output, ContentOutput::from_here_on(output_fd));
   CKPTSEAL_TRY(count_use(file, channel));
-  CKPTSEAL_TRY(read_all(unlocked, workers, channel,
-                        [&](ByteView chunk) { return write_full(output_fd, chunk); }));
+  CKPTSEAL_TRY(read_all(unlocked, workers, channel, [&](ByteView chunk, bool hole) {
+    return hole ? output.write_hole(chunk) : output.write(chunk);
+  }));
+  CKPTSEAL_TRY(output.finish());
   report.set_chunks_verified(true);
   return report;
 }

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "keymgr/passphrase/passphrase.h"
+#include "keymgr/public_key/hybrid_slot.h"
 #include "keymgr/public_key/slot.h"
 #include "keymgr/recovery/recovery.h"
 #include "keymgr/threshold/threshold.h"
@@ -58,6 +59,14 @@ void describe_recovery(const SlotBody& body, proto::SlotReport& out) {
   if (slot.ok()) out.set_recovery_id(text(slot.value().id));
 }
 
+void describe_hybrid(const SlotBody& body, proto::SlotReport& out) {
+  const Result<HybridSlot> slot = HybridSlot::parse(body.bytes);
+  out.set_damaged(!slot.ok());
+  if (!slot.ok()) return;
+  out.set_key_id(text(slot.value().key_id));
+  out.set_label(slot.value().label);
+}
+
 void describe(const SlotBody& body, const Checkpoint& of, proto::SlotReport& out);
 
 void describe_threshold(const SlotBody& body, const Checkpoint& of, proto::SlotReport& out) {
@@ -82,8 +91,12 @@ void describe(const SlotBody& body, const Checkpoint& of, proto::SlotReport& out
     case SlotKind::threshold:
       return describe_threshold(body, of, out);
     case SlotKind::hybrid:
-      break;
+      return describe_hybrid(body, out);
   }
+}
+
+void report_change(const HeaderBlock& header, HelperReport& report) {
+  if (header.change) report.set_changer(text(header.change->changer));
 }
 
 std::string with_size(ByteView bytes) {
@@ -122,8 +135,18 @@ HelperReport report_file(const SealedFile& file) {
   if (immutable.is_signed()) report.set_origin(text(immutable.origin));
   report.set_origin_name(file.origin_name());
   report.set_warnings(static_cast<std::uint32_t>(file.warnings().size()));
+  report_change(file.header(), report);
+  if (immutable.has_parent()) report.set_parent(text(immutable.parent));
+  report.set_depth(immutable.depth);
   report_slots(file.header().slots, immutable.checkpoint(), report);
   return report;
+}
+
+void report_standings(const SealedFile& file, const ReaderTrust& trust, HelperReport& report) {
+  for (std::size_t i = 0; i < file.header().slots.size(); ++i) {
+    const bool vouched = file.slot_standing(i, trust) == SlotStanding::vouched;
+    report.mutable_slots(static_cast<int>(i))->set_not_vouched(!vouched);
+  }
 }
 
 void report_slots(const std::vector<Slot>& slots, const Checkpoint& of, HelperReport& report) {

@@ -13,6 +13,8 @@ namespace ckptseal {
 HelperReport report_written(const FileWriter& writer);
 // Sizes, origin and slots.
 HelperReport report_file(const SealedFile& file);
+// Which of its slots nobody vouches for who is trusted.
+void report_standings(const SealedFile& file, const ReaderTrust& trust, HelperReport& report);
 // In place of those of the file.
 void report_slots(const std::vector<Slot>& slots, const Checkpoint& of, HelperReport& report);
 void report_images(const UnlockedFile& file, HelperReport& report);

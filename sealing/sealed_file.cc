@@ -15,6 +15,18 @@ namespace ckptseal {
 namespace {
 
 constexpr unsigned most_readings_of_header = 100;
+constexpr std::uint64_t pages_read_at_once = 64;
+
+// docs/format.md, "Whose key": nullptr when it is not trusted at that time.
+const TrustedOrigin* find_host(const ReaderTrust& trust, const Digest& identity, Seconds when) {
+  const auto found =
+      std::find_if(trust.hosts.begin(), trust.hosts.end(), [&](const TrustedOrigin& host) {
+        return host.identity == identity && host.is_trusted_at(when);
+      });
+  return found == trust.hosts.end() ? nullptr : &*found;
+}
+
+Error untrusted(std::string clause) { return {Code::untrusted, std::move(clause), 0}; }
 
 }  // namespace
 
@@ -85,9 +97,15 @@ Status SealedFile::choose_copy(ByteView both) {
         "its two header copies differ, as after a change of recipients that was interrupted; the "
         "newer one is used, and 'ckpt-seal rewrap' without options completes the change");
   }
+  if (copies[0] && copies[1] && copies[0]->immutable_bytes != copies[1]->immutable_bytes) {
+    header_copy_damaged_ = true;
+  }
   const bool second = !copies[0] || (copies[1] && copies[1]->generation > copies[0]->generation);
   chosen_copy_ = second ? 1 : 0;
   header_ = *std::move(copies[chosen_copy_]);
+  listed_slots_.clear();
+  ByteReader list(header_.slot_list);
+  while (list.remaining() > 0) listed_slots_.insert(list.array<32>());
   return {};
 }
 
@@ -96,9 +114,13 @@ Status SealedFile::read_trailer() {
   if (size_ < start + page_size + block_size) {
     return Error{Code::integrity, "it is cut short", 0};
   }
-  CKPTSEAL_ASSIGN(const Bytes block, read_at(size_ - block_size, block_size));
-  CKPTSEAL_ASSIGN(trailer_, Trailer::parse(block, size_, start));
-  if (trailer_.signature.has_value() != immutable().is_signed()) {
+  CKPTSEAL_ASSIGN(const Bytes back, read_at(size_ - trailer_back_size, trailer_back_size));
+  CKPTSEAL_ASSIGN(const std::uint32_t trailer_size, Trailer::size_in(back));
+  if (trailer_size > size_ - start) return Error{Code::integrity, "it is cut short", 0};
+  CKPTSEAL_ASSIGN(const Bytes bytes, read_at(size_ - trailer_size, trailer_size));
+  CKPTSEAL_ASSIGN(trailer_, Trailer::parse(bytes, size_, start));
+  if (trailer_.signature.is_none() == immutable().is_signed() ||
+      (!immutable().is_signed() && !trailer_.evidence.empty())) {
     return Error{Code::integrity, "its signature was added or taken away", 0};
   }
   return {};
@@ -108,54 +130,87 @@ Status SealedFile::hash_manifest() {
   if (!page_digests_.empty()) return {};
   Sha256 all;
   page_digests_.reserve(trailer_.page_count);
-  for (std::uint64_t p = 0; p < trailer_.page_count; ++p) {
-    CKPTSEAL_ASSIGN(const Bytes page, read_at(trailer_.manifest_offset + p * page_size, page_size));
-    all.update(page);
-    page_digests_.push_back(Sha256::of(page));
+  for (std::uint64_t p = 0; p < trailer_.page_count; p += pages_read_at_once) {
+    const std::uint64_t count = std::min(pages_read_at_once, trailer_.page_count - p);
+    CKPTSEAL_ASSIGN(const Bytes pages,
+                    read_at(trailer_.manifest_offset + p * page_size, count * page_size));
+    all.update(pages);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      page_digests_.push_back(Sha256::of(ByteView(pages).subspan(i * page_size, page_size)));
+    }
   }
   manifest_digest_ = all.finish();
   return {};
 }
 
-Result<SignatureState> SealedFile::verify_origin(std::span<const TrustedOrigin> origins,
-                                                 bool allow_unsigned) {
-  if (!immutable().is_signed() && !allow_unsigned) {
-    return Error{Code::untrusted,
-                 "it is unsigned, so nobody vouches for it; if you know where it comes from, say "
-                 "--allow-unsigned",
-                 0};
+Result<SignatureState> SealedFile::verify_origin(const ReaderTrust& trust) {
+  if (!immutable().is_signed() && !trust.allow_unsigned) {
+    return untrusted(
+        "it is unsigned, so nobody vouches for it; if you know where it comes from, say "
+        "--allow-unsigned");
   }
-  const auto origin = std::find_if(
-      origins.begin(), origins.end(),
-      [&](const TrustedOrigin& candidate) { return candidate.identity == immutable().origin; });
-  if (immutable().is_signed() && origin == origins.end()) {
-    return Error{Code::untrusted,
-                 fmt::format("it was sealed by a host with the identity {}, which is not trusted "
-                             "here; if you trust that host, run 'ckpt-seal host trust RECORD --as "
-                             "origin'",
-                             to_hex(immutable().origin)),
-                 0};
+  const TrustedOrigin* origin = find_host(trust, immutable().origin, immutable().created);
+  if (immutable().is_signed() && origin == nullptr) {
+    return untrusted(fmt::format(
+        "it was sealed by a host with the identity {}, which is not trusted here, or whose record "
+        "had expired then; if you trust that host, run 'ckpt-seal host trust RECORD --as origin'",
+        to_hex(immutable().origin)));
   }
   CKPTSEAL_TRY(hash_manifest());
-  if (!immutable().is_signed()) return SignatureState::unsigned_allowed;
-  CKPTSEAL_TRY(verify_signature(*origin));
-  origin_name_ = origin->name;
-  return SignatureState::good;
+  if (immutable().is_signed()) {
+    const Digest digest = origin_digest_of(
+        file_digest_of(header_.immutable_bytes, manifest_digest_), trailer_.evidence);
+    if (!trailer_.signature.is_of(*origin, digest, immutable().created)) {
+      return Error{Code::integrity,
+                   "the signature of its origin does not fit: it is damaged or altered", 0};
+    }
+    origin_name_ = origin->name;
+  }
+  CKPTSEAL_TRY(verify_change(trust));
+  return immutable().is_signed() ? SignatureState::good : SignatureState::unsigned_allowed;
 }
 
-Status SealedFile::verify_signature(const TrustedOrigin& origin) const {
-  const Digest digest = file_signature_digest(header_.immutable_bytes, manifest_digest_);
-  if (origin.has_signed(digest, *trailer_.signature, immutable().created)) return {};
-  // At time 0 nothing has expired.
-  if (origin.has_signed(digest, *trailer_.signature, 0)) {
-    return Error{Code::untrusted,
-                 fmt::format("it was sealed when the record of {} had expired; have that host "
-                             "provisioned again and trust its new record",
-                             origin.name),
-                 0};
+// Else whoever stores the file could put slots there, and have them tried.
+Status SealedFile::verify_change(const ReaderTrust& trust) const {
+  if (!header_.change) return {};
+  const Digest& changer = header_.change->changer;
+  if (all_zero(changer)) {
+    if (trust.allow_unsigned) return {};
+    return untrusted(
+        "its recipients were changed by somebody who has not signed that; if you know who it was, "
+        "say --allow-unsigned");
+  }
+  const TrustedOrigin* host = find_host(trust, changer, header_.change->time);
+  if (host == nullptr) {
+    return untrusted(fmt::format(
+        "its recipients were changed by a host with the identity {}, which is not trusted here, or "
+        "whose record had expired then; if you trust that host, run 'ckpt-seal host trust RECORD "
+        "--as origin'",
+        to_hex(changer)));
+  }
+  if (header_.change->signature.is_of(*host, header_.change_digest(), header_.change->time)) {
+    return {};
   }
   return Error{Code::integrity,
-               "the signature of its origin does not fit: it is damaged or altered", 0};
+               "the signature of who changed its recipients does not fit: it is damaged or altered",
+               0};
+}
+
+SlotStanding SealedFile::slot_standing(std::size_t index, const ReaderTrust& trust) const {
+  const Slot& slot = header_.slots[index];
+  const Digest digest = slot.digest();
+  if (!slot.adder) {
+    return listed_slots_.contains(digest) ? SlotStanding::vouched : SlotStanding::forged;
+  }
+  const SlotAdder& adder = *slot.adder;
+  if (all_zero(adder.host)) {
+    return trust.allow_unsigned ? SlotStanding::vouched : SlotStanding::untrusted;
+  }
+  const TrustedOrigin* host = find_host(trust, adder.host, adder.time);
+  if (host == nullptr) return SlotStanding::untrusted;
+  const Digest signed_digest = slot_signature_digest(header_.immutable_bytes, adder, digest);
+  return adder.signature.is_of(*host, signed_digest, adder.time) ? SlotStanding::vouched
+                                                                 : SlotStanding::forged;
 }
 
 Result<Bytes> SealedFile::read_page(std::uint64_t index) const {

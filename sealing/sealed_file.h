@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A sealed checkpoint as it can be read without a key: its size, header and trailer, the signature
-// of its origin. What follows with the key is unlocked_file.h. docs/format.md, "Reading", 1 to 3.
+// of its origin, who vouches for its slots. What follows with the key is unlocked_file.h.
+// docs/format.md, "Reading", 1 to 3.
 //
 // Errors of sealing/ are clauses ("its manifest is ..."); with_subject() makes the sentence.
 #pragma once
 
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,7 +18,16 @@
 
 namespace ckptseal {
 
+// Whom a reader trusts, as origin and so as who adds slots and changes headers.
+struct ReaderTrust {
+  std::span<const TrustedOrigin> hosts;
+  bool allow_unsigned = false;
+};
+
 enum class SignatureState : std::uint8_t { good, unsigned_allowed };
+
+// docs/format.md, "Slots": vouched for, or why not.
+enum class SlotStanding : std::uint8_t { vouched, forged, untrusted };
 
 class SealedFile {
  public:
@@ -24,12 +35,16 @@ class SealedFile {
   // reads fail. Code::integrity when the file is not whole.
   static Result<SealedFile> open(int fd);
 
-  // Steps 2 and 3: hashes the manifest and verifies the signature. Code::untrusted when no host in
-  // `origins` is the file's origin, when its record had expired at the time of creation, or when
-  // the file is unsigned and that is not allowed; Code::integrity when the signature does not fit.
-  Result<SignatureState> verify_origin(std::span<const TrustedOrigin> origins, bool allow_unsigned);
+  // Steps 2 and 3: hashes the manifest and verifies the signature of the origin and, of a header
+  // that was changed, of who changed it. Code::untrusted when one of the two is not among the hosts
+  // of `trust`, or it is unsigned and that is not allowed; Code::integrity when a signature does
+  // not hold.
+  Result<SignatureState> verify_origin(const ReaderTrust& trust);
   // Step 3 without the signature, for a reader that only inspects.
   Status hash_manifest();
+
+  // Of one slot. Whatever the origin is: of a file that was not verified it says nothing.
+  SlotStanding slot_standing(std::size_t index, const ReaderTrust& trust) const;
 
   const HeaderBlock& header() const { return header_; }
   const ImmutablePart& immutable() const { return header_.immutable; }
@@ -53,7 +68,7 @@ class SealedFile {
   Status read_header();
   Status choose_copy(ByteView both);
   Status read_trailer();
-  Status verify_signature(const TrustedOrigin& origin) const;
+  Status verify_change(const ReaderTrust& trust) const;
   Result<Bytes> read_at(std::uint64_t offset, std::size_t size) const;
 
   int fd_;
@@ -64,6 +79,7 @@ class SealedFile {
   std::string origin_name_;
   std::vector<std::string> warnings_;
   bool header_copy_damaged_ = false;
+  std::set<Digest> listed_slots_;
   std::vector<Digest> page_digests_;
   Digest manifest_digest_{};
 };

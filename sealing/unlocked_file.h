@@ -2,50 +2,31 @@
 //
 // A sealed checkpoint with its data key: every page of the manifest decrypted and checked, images
 // by name, chunks verified before a byte is given out. It exists in the helper alone.
-// docs/format.md, "Reading", 4 to 7.
+// docs/format.md, "Reading", 4 to 6.
 #pragma once
 
 #include <deque>
 #include <memory>
 #include <string>
-#include <unordered_map>
 
 #include "base/page_buffer.h"
 #include "base/workers.h"
-#include "sealing/manifest.h"
-#include "sealing/sealed_file.h"
+#include "sealing/manifest_rules.h"
+#include "sealing/slot_search.h"
 
 namespace ckptseal {
 
-struct UnlockedSlot {
-  std::size_t index = 0;
-  Secret data_key;
-};
-// Step 4 up to the data key: the first slot that one of the identities opens. An identity that
-// fails with Code::policy (a wrong passphrase may still fit another slot) or Code::no_slot (too few
-// of a threshold) is remembered and the next slot tried; other failures end it. Code::no_slot when
-// none is for any of them. `only_slot` limits the search to one slot.
-Result<UnlockedSlot> unlock_slot(const HeaderBlock& header,
-                                 std::span<const std::unique_ptr<Identity>> identities,
-                                 std::optional<std::size_t> only_slot = std::nullopt);
-
-struct ImageInfo {
-  std::uint32_t number = 0;
-  std::string name;
-  std::uint64_t length = 0;
-  std::uint64_t chunks = 0;
-};
-
 class UnlockedFile {
  public:
-  // `file` was opened, hashed and, unless that is not wanted, verified; it must outlive this.
-  // `slot` says which slot gave the key. Code::integrity for every broken rule; Code::untrusted for
-  // a slot of an adder whom `adders` does not contain, or whose record has expired `now`.
-  static Result<UnlockedFile> open(const SealedFile& file, const UnlockedSlot& slot,
-                                   std::span<const TrustedOrigin> adders, Seconds now);
+  // `file` was verified, and find_slot() found the slot; it must outlive this. Code::integrity for
+  // every broken rule.
+  static Result<UnlockedFile> open(const SealedFile& file, const UnlockedSlot& slot);
+  // Code::failed for a file whose content is not whole without that of others: docs/format.md,
+  // "Chains". It can be verified all the same.
+  Status check_alone() const;
 
-  const std::vector<ImageInfo>& images() const { return images_; }  // by number
-  std::uint64_t content_bytes() const { return totals_.content_bytes; }
+  const std::vector<ImageInfo>& images() const { return manifest_.images; }  // by number
+  std::uint64_t content_bytes() const { return manifest_.totals.content_bytes; }
   // nullptr: there is no image of that name.
   const ImageInfo* find(const std::string& name) const;
   const SealedFile& file() const { return *file_; }
@@ -57,15 +38,6 @@ class UnlockedFile {
   Result<ImageReader> read_image(const ImageInfo& image, Workers* workers = nullptr) const;
 
  private:
-  struct ImageLocation {
-    std::vector<std::uint64_t> chunk_pages;
-    std::vector<ChunkEntry> inline_entries;
-    bool described = false;         // its image record was seen
-    std::uint64_t chunks_seen = 0;  // in chunk pages
-    bool chunks_ended = false;      // a page that was not full was seen
-  };
-  class Checker;
-
   UnlockedFile(const SealedFile& file, FileKeys keys, Aead manifest_aead);
   Result<ManifestPage> read_page(std::uint64_t index) const;
   Status read_manifest();
@@ -73,11 +45,7 @@ class UnlockedFile {
   const SealedFile* file_;
   FileKeys keys_;
   mutable Aead manifest_aead_;  // decryption changes nothing that can be seen
-  std::vector<ImageInfo> images_;
-  std::vector<ImageLocation> locations_;  // by number, like images_
-  std::unordered_map<std::string, std::uint32_t> by_name_;
-  std::vector<Digest> sealed_slots_;
-  EndPage totals_;
+  ManifestContents manifest_;
   mutable std::size_t read_ahead_ = 0;  // bytes
 };
 
@@ -91,6 +59,8 @@ class UnlockedFile::ImageReader {
   // The next chunk's plaintext, at most one chunk size, in pages of its own (base/page_buffer.h);
   // empty at the end of the image. The view is valid until the next call of next() or give_back().
   Result<MutableByteView> next();
+  // Whether nothing of what next() has returned is stored, for all of it is zero.
+  bool is_hole() const;
   // The chunk that next() has returned stays as it is, beyond the next calls, until let_go(), which
   // is for the one that was kept first. Its pages serve nothing else until then, nor ever when this
   // goes first.

@@ -176,7 +176,8 @@ IdentityFactory Identities::factory(std::uint32_t memory_limit_kib) const {
     std::vector<Identity*> together;
     together.reserve(out.size());
     for (const auto& identity : out) together.push_back(identity.get());
-    out.push_back(std::make_unique<ThresholdIdentity>(std::move(together)));
+    out.push_back(std::make_unique<ThresholdIdentity>(
+        std::move(together), [&channel](const std::string& why) { (void)channel.warn(why); }));
     return out;
   };
 }

@@ -35,9 +35,9 @@ Status copy_all(int from, int to) {
 
 }  // namespace
 
-void add_reading_options(const Verb& verb, ReadingOptions& options, bool opens) {
+void add_reading_options(const Verb& verb, ReadingOptions& options, bool unsigned_too) {
   verb.option("FILE", options.file, "Sealed file, - for standard input").required();
-  add_key_options(verb, options, opens);
+  add_key_options(verb, options, unsigned_too);
 }
 
 void add_cap_option(const Verb& verb, ReadingOptions& options) {
@@ -49,7 +49,7 @@ void add_cap_option(const Verb& verb, ReadingOptions& options) {
       .between(0, 15);
 }
 
-void add_key_options(const Verb& verb, ReadingOptions& options, bool opens) {
+void add_key_options(const Verb& verb, ReadingOptions& options, bool unsigned_too) {
   verb.option(
           "--identity", options.identities,
           "What opens it: self (this host's TPM or token, the default), passphrase, recovery, a "
@@ -77,7 +77,7 @@ void add_key_options(const Verb& verb, ReadingOptions& options, bool opens) {
       .value_name("RECORD");
   verb.option("--fingerprint", options.fingerprint, "The record of --trust must have this one")
       .value_name("HEX");
-  if (opens) {
+  if (unsigned_too) {
     verb.flag("--allow-unsigned", options.allow_unsigned, "Accept a file for which nobody vouches");
   }
 }
@@ -108,7 +108,6 @@ Result<std::unique_ptr<Reading>> Reading::prepare(const Globals& globals,
   CKPTSEAL_TRY(reading->add_trust(options));
   CKPTSEAL_TRY(reading->add_identities(options, key));
   reading->job_.allow_unsigned = options.allow_unsigned;
-  reading->job_.now = now_seconds();
   reading->job_.check_time = check_not_after;
   reading->approver_.command = options.approver;
   reading->approver_.timeout = std::chrono::seconds(options.approver_timeout);

@@ -23,11 +23,12 @@ struct ReadingOptions {
   unsigned approver_timeout = 60;
 };
 
-void add_reading_options(const Verb& verb, ReadingOptions& options, bool opens);
+// With --allow-unsigned, if the verb takes what nobody vouches for.
+void add_reading_options(const Verb& verb, ReadingOptions& options, bool unsigned_too = true);
 // --cap-pcr, of the verbs that use what they open.
 void add_cap_option(const Verb& verb, ReadingOptions& options);
 // All but FILE and that.
-void add_key_options(const Verb& verb, ReadingOptions& options, bool opens);
+void add_key_options(const Verb& verb, ReadingOptions& options, bool unsigned_too = true);
 
 // A sealed file made ready: the descriptor is seekable (a pipe was copied, as the ciphertext it
 // is), and the job names it. Keeps what the helper needs alive.

@@ -152,14 +152,20 @@ std::string line_of(const Json& slot, const char* number, std::size_t indent) {
   if (slot.contains("needs")) {
     line += fmt::format(", needs {}{}", slot["needs"].get<std::string>(), where(slot));
   }
+  if (!slot.value("vouched_for", true)) line += "; nobody vouches for it who is trusted here";
   return line + "\n";
 }
 
 }  // namespace
 
+Json host_or_unsigned(const std::string& identity) {
+  return all_zero(as_bytes(identity)) ? Json("unsigned") : Json(hex_of(identity));
+}
+
 Json describe_slot(const proto::SlotReport& slot, int index) {
   Json json = {{"index", index}};
-  json["adder"] = slot.adder().empty() ? Json("origin") : Json(hex_of(slot.adder()));
+  json["adder"] = slot.adder().empty() ? Json("origin") : host_or_unsigned(slot.adder());
+  json["vouched_for"] = !slot.not_vouched();
   describe(slot, json);
   return json;
 }

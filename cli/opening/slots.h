@@ -13,6 +13,8 @@ namespace ckptseal {
 // With `index`, `adder` and what its kind has; of damaged slots and unknown kinds no more than
 // that.
 Json describe_slot(const proto::SlotReport& slot, int index);
+// In hexadecimal digits, or "unsigned" for all zeros.
+Json host_or_unsigned(const std::string& identity);
 
 // The same in a line, of a threshold in a line more for each share.
 std::string slot_lines(const Json& slot);

@@ -80,6 +80,17 @@ bool Recipients::have_pin() const {
 }
 
 Status Recipients::check_threshold() const {
+  for (std::size_t i = 0; i < hosts_.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (!same_host(hosts_[i].record.record(), hosts_[j].record.record())) continue;
+      return Error{
+          Code::usage,
+          fmt::format("{} is named twice, by two records, and would have two shares of the "
+                      "threshold: name each recipient once.",
+                      hosts_[i].record.record().name),
+          0};
+    }
+  }
   if (threshold_ >= 2 && threshold_ <= count() && count() <= largest_share_count) return {};
   return Error{
       Code::usage,
@@ -134,8 +145,9 @@ Result<bool> Recipients::add_key_file(const std::string& path) {
 Status Recipients::check_kinds() const {
   std::vector<std::uint16_t> kinds;
   for (const NamedKey& key : keys_) kinds.push_back(static_cast<std::uint16_t>(key.kind()));
-  // Of the others none is hybrid, so it does not matter which they are.
-  kinds.resize(count(), static_cast<std::uint16_t>(SlotKind::tpm2));
+  // Hosts and tokens are classical, of whatever kind their slots are.
+  kinds.resize(keys_.size() + hosts_.size() + tokens_.size(),
+               static_cast<std::uint16_t>(SlotKind::tpm2));
   return check_mixture(kinds);
 }
 

@@ -69,7 +69,7 @@ void add_policy_option(const Verb& verb, std::string& policy) {
 
 void add_mixture_option(const Verb& verb, bool& mix_classical) {
   verb.flag("--mix-classical", mix_classical,
-            "Allow a file for post-quantum keys and for others, which undo the protection");
+            "Allow a file for post-quantum keys and for classical ones, which undo the protection");
 }
 
 Status check_recovery_fd(bool stdout_is_taken, int recovery_fd) {
@@ -89,7 +89,7 @@ Result<std::unique_ptr<Sealing>> Sealing::prepare(const Globals& globals,
                  "--json and the sealed file would mix on stdout; name a file with -o.", 0};
   }
   CKPTSEAL_ASSIGN(HostAccess host, HostAccess::open(globals));
-  if (!options.unsigned_file) CKPTSEAL_TRY(host.require_provisioned());
+  if (!options.unsigned_file) CKPTSEAL_TRY(host.require_signing());
   const std::vector<std::string> to =
       options.to.empty() ? std::vector<std::string>{"self"} : options.to;
   CKPTSEAL_ASSIGN(Recipients recipients,

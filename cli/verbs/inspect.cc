@@ -26,10 +26,20 @@ std::string origin_line(const HelperReport& report) {
   return fmt::format("host {} (not trusted here, signature not checked)", hex_of(report.origin()));
 }
 
+std::string changer_line(const HelperReport& report) {
+  if (report.changer().empty()) return "";
+  const Json who = host_or_unsigned(report.changer());
+  return fmt::format("Changed:     {}\n", who == "unsigned" ? "by somebody who has not signed that"
+                                                            : "by host " + who.get<std::string>());
+}
+
 Outcome describe(const HelperReport& report) {
   Outcome outcome;
   outcome.json = describe_file(report);
   outcome.json["generation"] = report.generation();
+  outcome.json["changer"] = report.changer().empty() ? Json() : host_or_unsigned(report.changer());
+  outcome.json["parent"] = report.parent().empty() ? Json() : Json(hex_of(report.parent()));
+  outcome.json["depth"] = report.depth();
   Json& slots = outcome.json["slots"] = Json::array();
   std::string lines;
   for (int i = 0; i < report.slots_size(); ++i) {
@@ -40,10 +50,11 @@ Outcome describe(const HelperReport& report) {
   outcome.json["limits"] = limits;
   outcome.text = fmt::format(
       "Checkpoint:  {}\nContent:     {}\nCipher:      {}{}\nSize:        {}\nCreated:     {}\n"
-      "Origin:      {}\n{}Slots:\n{}",
+      "Origin:      {}\n{}{}Slots:\n{}",
       hex_of(report.checkpoint_id()), report.content(), report.suite(),
       report.exclusive() ? ", exclusive" : "", human_size(report.file_size()),
-      utc_time(report.created()), origin_line(report), limits_line(limits), lines);
+      utc_time(report.created()), origin_line(report), changer_line(report), limits_line(limits),
+      lines);
   if (!report.has_opened_slot()) return outcome;
   outcome.json["opened_slot"] = report.opened_slot();
   outcome.json["image_count"] = report.image_count();
@@ -90,7 +101,7 @@ void add_inspect_verb(const Verb& command) {
   auto options = std::make_shared<InspectOptions>();
   const Verb verb = command.verb("inspect", "Show what a sealed file says of itself",
                                  "ckpt-seal inspect backup.cks");
-  add_reading_options(verb, options->reading, false);
+  add_reading_options(verb, options->reading);
   verb.option("--export-slot", options->export_slot,
               "Write this TPM slot for tpm2-tools as PREFIX.pub, PREFIX.dup, PREFIX.seed")
       .value_name("N")

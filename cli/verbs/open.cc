@@ -107,7 +107,7 @@ void add_open_verb(const Verb& command) {
   auto options = std::make_shared<OpenOptions>();
   const Verb verb = command.verb("open", "Give the content of a sealed file back",
                                  "ckpt-seal open -o backup.img backup.cks");
-  add_reading_options(verb, options->reading, true);
+  add_reading_options(verb, options->reading);
   add_cap_option(verb, options->reading);
   verb.option("-o,--output", options->output,
               "File (folder for a sealed folder), - for standard output")

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "cli/journal.h"
 #include "cli/opening/reading.h"
@@ -28,6 +29,7 @@ struct RewrapOptions {
   int new_passphrase_fd = -1;
   int recovery_fd = STDOUT_FILENO;
   bool only_passphrase = false;
+  bool unsigned_change = false;
   bool mix_classical = false;
   bool dry_run = false;
 };
@@ -79,6 +81,17 @@ Status write_change(int fd, const std::string& file, const proto::HeaderChange& 
                written.error().cause};
 }
 
+// Nothing of a file that was changed is tried before that is believed.
+std::string who_vouches(const RewrapJob& job, const HelperReport& report) {
+  if (all_zero(job.host)) {
+    return report.origin().empty() ? "" : "From now on it opens only with --allow-unsigned.";
+  }
+  if (same_bytes(as_bytes(report.origin()), job.host)) return "";
+  return "Whoever opens it from now on has to trust this host as origin, too ('ckpt-seal host "
+         "trust "
+         "RECORD --as origin').";
+}
+
 // One file, from its old recipients to its new ones. Fills in the entry as it learns more.
 Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
                         const std::string& file, Console& console, JournalEntry& entry) {
@@ -94,7 +107,6 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
                  0};
   }
   const HostAccess& host = reading->host();
-  if (!options.add.empty()) CKPTSEAL_TRY(host.require_provisioned());
   CKPTSEAL_ASSIGN(Recipients added, Recipients::find(host, options.add, options.threshold,
                                                      options.issuers, options.policy));
   if (added.limits() != UseLimits{}) {
@@ -122,9 +134,14 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
     std::vector<int> more = added.descriptors();
     if (added.have_recovery()) more.push_back(options.recovery_fd);
     job.read.descriptors.insert(job.read.descriptors.end(), more.begin(), more.end());
-    job.adder = host.record().identity();
   }
+  if (!options.unsigned_change && host.require_signing().ok()) {
+    job.host = host.record().identity();
+  }
+  job.now = now_seconds();
+  job.allow_unsigned = options.unsigned_change;
   job.only_passphrases = options.only_passphrase;
+  job.mix_classical = options.mix_classical;
   HelperEvents events = reading->events(console);
   events.sign = [&](const Digest& digest) { return host.sign(digest); };
   events.authentic = [&](const proto::Authentic& what) { entry.set_authentic(what); };
@@ -143,7 +160,8 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
               {"slots", report.value().slots_size()},
               {"added", added.names()},
               {"threshold", added.threshold()},
-              {"removed", options.remove}};
+              {"removed", options.remove},
+              {"note", changes ? who_vouches(job, report.value()) : ""}};
 }
 
 // With a line in the journal, if there is one, unless the file was as it should be.
@@ -173,6 +191,7 @@ Result<Outcome> rewrap(const Globals& globals, RewrapOptions options, Console& c
   outcome.json["dry_run"] = options.dry_run;
   Json& files = outcome.json["files"] = Json::array();
   std::vector<Error> failures;
+  std::set<std::string> notes;  // each once, whatever the number of files
   for (const std::string& file : options.files) {
     const Result<Json> done = rewrap_and_record(globals, options, file, console, journal);
     if (!done.ok()) {
@@ -180,7 +199,10 @@ Result<Outcome> rewrap(const Globals& globals, RewrapOptions options, Console& c
       if (options.files.size() > 1) console.warn(done.error().message);
       continue;
     }
-    files.push_back(done.value());
+    Json file_json = done.value();
+    notes.insert(file_json["note"].get<std::string>());
+    file_json.erase("note");
+    files.push_back(std::move(file_json));
     outcome.text += fmt::format("{}: {}, {} slots.\n", file,
                                 !done.value()["changed"].get<bool>() ? "nothing to change"
                                 : options.dry_run                    ? "would change"
@@ -193,6 +215,9 @@ Result<Outcome> rewrap(const Globals& globals, RewrapOptions options, Console& c
                  fmt::format("{} of {} files were not changed, as said above; the others were.",
                              failures.size(), options.files.size()),
                  failures.front().cause};
+  }
+  for (const std::string& note : notes) {
+    if (!note.empty() && !options.dry_run) console.note(note);
   }
   if (!options.remove.empty() && !options.dry_run) console.note(std::string(not_undone));
   return outcome;
@@ -214,7 +239,7 @@ void add_rewrap_verb(const Verb& command) {
       .value_name("SLOT");
   verb.option("--replace", options->replace, "Remove one and add another in its place")
       .value_name("SLOT=RECIPIENT");
-  add_key_options(verb, options->reading, true);
+  add_key_options(verb, options->reading);
   verb.option("--new-passphrase-fd", options->new_passphrase_fd,
               "Read PIN and passphrase that are added from this descriptor, a line each")
       .value_name("N")
@@ -225,6 +250,8 @@ void add_rewrap_verb(const Verb& command) {
       .open_descriptor();
   verb.flag("--only-passphrase", options->only_passphrase,
             "Allow a file that only a passphrase opens");
+  verb.flag("--unsigned", options->unsigned_change,
+            "Change it without a signature of this host; only --allow-unsigned opens it then");
   add_mixture_option(verb, options->mix_classical);
   verb.flag("--dry-run", options->dry_run, "Open it and check everything, change nothing");
   verb.does([options](const Globals& globals, Console& c) { return rewrap(globals, *options, c); });

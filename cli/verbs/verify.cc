@@ -52,7 +52,7 @@ void add_verify_verb(const Verb& command) {
   auto options = std::make_shared<VerifyOptions>();
   const Verb verb = command.verb("verify", "Check that a sealed file is whole and from whom it is",
                                  "ckpt-seal verify backup.cks");
-  add_reading_options(verb, options->reading, true);
+  add_reading_options(verb, options->reading);
   verb.option("--slot", options->slot, "Prove that this slot opens")
       .value_name("N")
       .between(0, 65535);

@@ -20,7 +20,7 @@ constexpr std::string_view purpose = "ckpt-seal/v1/passphrase";
 constexpr std::size_t largest_passphrase = 1024;
 constexpr std::uint32_t kib_per_gib = 1U << 20;
 constexpr std::uint32_t largest_memory_kib = 4 * kib_per_gib;
-constexpr std::uint32_t largest_passes = 64;
+constexpr std::uint32_t largest_passes = 16;
 constexpr std::uint32_t largest_lanes = 16;
 constexpr std::uint32_t blocks_per_lane = 8;  // RFC 9106, section 3.1: m is at least 8 * p
 
@@ -113,7 +113,7 @@ Result<PassphraseSlot> PassphraseSlot::parse(ByteView body) {
   const std::uint8_t kdf = in.u8();
   if (in.ok() && kdf != kdf_argon2id) {
     return Error{
-        Code::integrity,
+        Code::no_slot,
         fmt::format("A passphrase slot of this file has a key derivation of form {}, which "
                     "needs a newer ckpt-seal: update it.",
                     kdf),
@@ -141,7 +141,7 @@ Result<SlotBody> PassphraseRecipient::wrap(const Secret& data_key, const Checkpo
   }
   if (!in_range(cost_)) {
     return Error{Code::usage,
-                 "The cost of a passphrase is out of range: use 1 to 16 lanes, 1 to 64 passes, and "
+                 "The cost of a passphrase is out of range: use 1 to 16 lanes, 1 to 16 passes, and "
                  "8 KiB a lane to 4 GiB of memory.",
                  0};
   }
@@ -155,6 +155,20 @@ Result<SlotBody> PassphraseRecipient::wrap(const Secret& data_key, const Checkpo
                   aead.encrypt(only_nonce, associated_data(of.id), wrapped.mutable_view()));
   std::copy(wrapped.view().begin(), wrapped.view().end(), slot.wrapped_key.begin());
   return SlotBody{static_cast<std::uint16_t>(SlotKind::passphrase), slot.serialize()};
+}
+
+// Whoever made the file may have put many costly slots there.
+Status PassphraseIdentity::spend(const Argon2Cost& cost) {
+  const std::uint64_t work = std::uint64_t{cost.memory_kib} * cost.passes;
+  if (work > work_left_) {
+    return Error{
+        Code::failed,
+        "The passphrase slots of this file want more work than one run does: allow more with "
+        "--max-memory, or open it another way.",
+        0};
+  }
+  work_left_ -= work;
+  return {};
 }
 
 Result<std::optional<Secret>> PassphraseIdentity::unwrap(const SlotBody& slot,
@@ -171,6 +185,7 @@ Result<std::optional<Secret>> PassphraseIdentity::unwrap(const SlotBody& slot,
                     (parsed.cost.memory_kib + 1023) / 1024, memory_limit_kib_ / 1024),
         0};
   }
+  CKPTSEAL_TRY(spend(parsed.cost));
   CKPTSEAL_ASSIGN(const Secret key, derive_key(passphrase_, parsed.salt, parsed.cost));
   CKPTSEAL_ASSIGN(Aead aead, Aead::make(Cipher::aes_256_gcm, key));
   CKPTSEAL_ASSIGN(Secret data_key, Secret::copy_of(parsed.wrapped_key));

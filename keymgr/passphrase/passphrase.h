@@ -14,7 +14,7 @@ namespace ckptseal {
 
 struct Argon2Cost {
   std::uint32_t memory_kib = 0;  // 8 * lanes to 4194304
-  std::uint32_t passes = 0;      // 1 to 64
+  std::uint32_t passes = 0;      // 1 to 16
   std::uint32_t lanes = 0;       // 1 to 16
 
   bool operator==(const Argon2Cost&) const = default;
@@ -35,7 +35,8 @@ struct PassphraseSlot {
   Tag tag{};
 
   Bytes serialize() const;
-  // Code::integrity for anything but what serialize() writes, costs out of range among it.
+  // Code::integrity for anything but what serialize() writes, costs out of range among it;
+  // Code::no_slot for a KDF that this version does not know.
   static Result<PassphraseSlot> parse(ByteView body);
 };
 
@@ -56,16 +57,24 @@ class PassphraseRecipient : public Recipient {
 class PassphraseIdentity : public Identity {
  public:
   PassphraseIdentity(Secret passphrase, std::uint32_t memory_limit_kib)
-      : passphrase_(std::move(passphrase)), memory_limit_kib_(memory_limit_kib) {}
+      : passphrase_(std::move(passphrase)),
+        memory_limit_kib_(memory_limit_kib),
+        work_left_(std::uint64_t{memory_limit_kib} * most_work) {}
 
   // nullopt for another kind. Code::policy for a wrong passphrase or an altered slot (which look
-  // the same), failed when the slot asks for more memory than the limit, usage for a
-  // passphrase that has not 1 to 1024 bytes.
+  // the same), failed when the slot asks for more memory than the limit, or for more work than is
+  // left of what all slots together may want, usage for a passphrase that has not 1 to 1024 bytes.
   Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override;
 
  private:
+  // Passes over the memory that is allowed. docs/format.md, "Which slot opens".
+  static constexpr std::uint64_t most_work = 16;
+
+  Status spend(const Argon2Cost& cost);
+
   Secret passphrase_;
   std::uint32_t memory_limit_kib_;
+  std::uint64_t work_left_;  // KiB times passes
 };
 
 }  // namespace ckptseal

@@ -171,6 +171,11 @@ Result<CK_OBJECT_HANDLE> find_private_key(Token& token, const TokenUri& uri, con
                               : "several private keys have its id; give each its own");
 }
 
+// A wrong PIN is not tried again for the next slot, and a token that is locked or gone not asked.
+bool is_lasting(Code code) {
+  return code == Code::policy || code == Code::locked || code == Code::unavailable;
+}
+
 class KeyInToken : public PrivateKeyOperation {
  public:
   // Without a token it is reached when the key is needed.
@@ -181,6 +186,14 @@ class KeyInToken : public PrivateKeyOperation {
         reached_(std::move(token)) {}
 
   Result<std::optional<Secret>> apply(ByteView input) override {
+    if (turned_away_) return *turned_away_;
+    Result<std::optional<Secret>> out = use(input);
+    if (!out.ok() && is_lasting(out.error().code)) turned_away_ = out.error();
+    return out;
+  }
+
+ private:
+  Result<std::optional<Secret>> use(ByteView input) {
     if (!reached_) {
       CKPTSEAL_ASSIGN(Token token, Token::open(uri_));
       reached_.emplace(std::move(token));
@@ -192,7 +205,6 @@ class KeyInToken : public PrivateKeyOperation {
                                                           : derive(key, input);
   }
 
- private:
   Result<std::optional<Secret>> derive(CK_OBJECT_HANDLE key, ByteView point);
   Result<std::optional<Secret>> read_value(CK_OBJECT_HANDLE object);
   Result<std::optional<Secret>> decrypt(CK_OBJECT_HANDLE key, ByteView ciphertext);
@@ -202,6 +214,7 @@ class KeyInToken : public PrivateKeyOperation {
   TokenKey key_;
   AskPin ask_;
   std::optional<Token> reached_;
+  std::optional<Error> turned_away_;
 };
 
 Error KeyInToken::refused(CK_RV code, std::string_view what, const char* right) const {
@@ -283,7 +296,12 @@ class TokenIdentity : public Identity {
     if (slot.kind != static_cast<std::uint16_t>(SlotKind::public_key)) {
       return std::optional<Secret>();
     }
-    if (!identity_) CKPTSEAL_TRY(reach());
+    if (turned_away_) return *turned_away_;
+    if (!identity_) {
+      const Status reached = reach();
+      if (!reached.ok() && is_lasting(reached.error().code)) turned_away_ = reached.error();
+      CKPTSEAL_TRY(reached);
+    }
     return identity_->unwrap(slot, of);
   }
 
@@ -305,6 +323,7 @@ class TokenIdentity : public Identity {
   TokenUri uri_;
   AskPin ask_;
   std::optional<PublicKeyIdentity> identity_;
+  std::optional<Error> turned_away_;
 };
 
 }  // namespace

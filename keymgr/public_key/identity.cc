@@ -15,8 +15,7 @@ Result<std::optional<Secret>> PublicKeyIdentity::unwrap(const SlotBody& slot,
                                                         const Checkpoint& of) {
   if (slot.kind != static_cast<std::uint16_t>(SlotKind::public_key)) return std::optional<Secret>();
   // Whose it is comes first: another's slot may be of an algorithm that this version cannot read.
-  const std::optional<KeyId> key_id = key_id_of(slot.bytes);
-  if (key_id && *key_id != key_.id()) return std::optional<Secret>();
+  if (key_id_of(slot.bytes) != key_.id()) return std::optional<Secret>();
 
   CKPTSEAL_ASSIGN(const PublicKeySlot parsed, PublicKeySlot::parse(slot.bytes));
   if (parsed.algorithm != key_.algorithm()) {

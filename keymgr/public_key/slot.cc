@@ -155,7 +155,7 @@ Result<PublicKeySlot> PublicKeySlot::parse(ByteView body) {
   const std::uint8_t algorithm = in.u8();
   const std::uint8_t source = in.u8();
   if (in.ok() && !known(algorithm)) {
-    return Error{Code::integrity,
+    return Error{Code::no_slot,
                  fmt::format("A public key slot of this file has the algorithm {}, which needs a "
                              "newer ckpt-seal: update it.",
                              algorithm),

@@ -45,8 +45,8 @@ struct PublicKeySlot {
   bool has_point() const;
 
   Bytes serialize() const;
-  // Code::integrity for anything but what serialize() writes and for an algorithm that this version
-  // does not know. Whether a point is on its curve is not looked at.
+  // Code::integrity for anything but what serialize() writes, Code::no_slot for an algorithm that
+  // this version does not know. Whether a point is on its curve is not looked at.
   static Result<PublicKeySlot> parse(ByteView body);
 
   // Not for RSA. Z is that of `ephemeral` and the recipient's key. encrypt() sets wrapped_key and

@@ -6,6 +6,17 @@
 #include "keymgr/threshold/threshold.h"
 
 namespace ckptseal {
+namespace {
+
+// No quantum computer that is foreseen finds a passphrase or a recovery key: nothing of them rests
+// on public key cryptography.
+bool is_classical(std::uint16_t kind) {
+  return kind != static_cast<std::uint16_t>(SlotKind::hybrid) &&
+         kind != static_cast<std::uint16_t>(SlotKind::passphrase) &&
+         kind != static_cast<std::uint16_t>(SlotKind::recovery);
+}
+
+}  // namespace
 
 std::vector<std::uint16_t> kinds_in(const SlotBody& slot) {
   if (slot.kind != static_cast<std::uint16_t>(SlotKind::threshold)) return {slot.kind};
@@ -17,13 +28,14 @@ std::vector<std::uint16_t> kinds_in(const SlotBody& slot) {
 }
 
 Status check_mixture(std::span<const std::uint16_t> kinds) {
-  const auto hybrid =
-      std::count(kinds.begin(), kinds.end(), static_cast<std::uint16_t>(SlotKind::hybrid));
-  if (hybrid == 0 || hybrid == static_cast<std::ptrdiff_t>(kinds.size())) return {};
+  const bool hybrid = std::any_of(kinds.begin(), kinds.end(), [](std::uint16_t kind) {
+    return kind == static_cast<std::uint16_t>(SlotKind::hybrid);
+  });
+  if (!hybrid || std::none_of(kinds.begin(), kinds.end(), is_classical)) return {};
   return Error{Code::usage,
-               "it would be for post-quantum keys and for others, and one slot of another kind "
-               "undoes the protection, for whoever breaks that one has all of the content; leave "
-               "the others out, or say --mix-classical",
+               "it would be for post-quantum keys and for classical ones, of hosts, tokens or "
+               "public keys, and one classical slot undoes the protection, for whoever breaks that "
+               "one has all of the content; leave the others out, or say --mix-classical",
                0};
 }
 

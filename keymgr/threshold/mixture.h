@@ -16,7 +16,8 @@ namespace ckptseal {
 std::vector<std::uint16_t> kinds_in(const SlotBody& slot);
 
 // `kinds` are those of all slots that a file would have. Code::usage when some are hybrid and some
-// are not. The message is a clause about the file, as those of sealing/ are.
+// rest on classical public key cryptography: all others but passphrases and recovery keys. The
+// message is a clause about the file, as those of sealing/ are.
 Status check_mixture(std::span<const std::uint16_t> kinds);
 
 }  // namespace ckptseal

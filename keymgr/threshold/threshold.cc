@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <span>
+#include <string>
+#include <utility>
 
 #include "keymgr/threshold/shares.h"
 
@@ -18,10 +20,9 @@ constexpr std::uint16_t own_kind = static_cast<std::uint16_t>(SlotKind::threshol
 constexpr std::size_t largest_share_body = 16384;
 constexpr std::size_t largest_body = 65536;  // of any slot
 
-// Kinds below that of thresholds: a share is no threshold again.
+// A share is no threshold again. Of what kind it else is, its reader finds out.
 bool may_be_share(const SlotBody& body) {
-  return body.kind >= 1 && body.kind < own_kind && !body.bytes.empty() &&
-         body.bytes.size() <= largest_share_body;
+  return body.kind != own_kind && !body.bytes.empty() && body.bytes.size() <= largest_share_body;
 }
 
 Error damaged() {
@@ -35,60 +36,63 @@ Error damaged() {
 class ShareOpener {
  public:
   ShareOpener(std::span<Identity* const> identities, const Checkpoint& of)
-      : attempts_(identities.size()), of_(of) {
-    for (std::size_t i = 0; i < identities.size(); ++i) attempts_[i].identity = identities[i];
-  }
+      : identities_(identities), gave_(identities.size()), of_(of) {}
 
-  void open(const ThresholdSlot& slot) {
+  Status open(const ThresholdSlot& slot) {
     for (std::size_t i = 0; i < slot.shares.size() && shares_.size() < slot.needed; ++i) {
-      open_share(slot.shares[i], static_cast<std::uint8_t>(i + 1));
+      CKPTSEAL_TRY(open_share(slot.shares[i], static_cast<std::uint8_t>(i + 1)));
     }
+    return {};
   }
 
   std::span<const Share> shares() const { return shares_; }
 
-  // A passphrase that opened one share is not wrong, though it was tried on those of others.
-  std::optional<Error> first_error() const {
-    for (const Attempt& attempt : attempts_) {
-      if (!attempt.error) continue;
-      if (!attempt.opened || attempt.error->code != Code::policy) return attempt.error;
+  // Of the shares that were skipped, but not `answer`: whoever gets that tells it.
+  void tell(const SkipWarning& warn, const std::string& answer) const {
+    if (!warn) return;
+    for (const std::string& sentence : skipped_) {
+      if (sentence != answer) warn(sentence);
     }
-    return std::nullopt;
+  }
+
+  // A passphrase that gave one value is not wrong, though it was tried on the shares of others.
+  std::optional<Error> heaviest() const {
+    Refusals all;
+    for (const auto& [identity, error] : errors_) {
+      if (error.code != Code::policy || !gave_[identity]) all.add(error);
+    }
+    return all.heaviest();
   }
 
  private:
-  struct Attempt {
-    Identity* identity = nullptr;
-    bool opened = false;
-    std::optional<Error> error;
-
-    // The first, but one that says more than "not by this one" goes before those that do not.
-    void remember(Error failure) {
-      const bool says_more = failure.code != Code::policy;
-      if (!error || (error->code == Code::policy && says_more)) error = std::move(failure);
-    }
-  };
-
-  void open_share(const SlotBody& share, std::uint8_t number) {
-    for (Attempt& attempt : attempts_) {
-      auto value = attempt.identity->unwrap(share, of_);
+  Status open_share(const SlotBody& share, std::uint8_t number) {
+    for (std::size_t i = 0; i < identities_.size(); ++i) {
+      auto value = identities_[i]->unwrap(share, of_);
+      if (value.ok() && value.value() && value.value()->size() != data_key_size) value = damaged();
+      if (!value.ok() && value.error().code == Code::usage) return value.error();
       if (!value.ok()) {
-        attempt.remember(std::move(value).error());
-        continue;
+        remember(i, std::move(value).error());
+      } else if (value.value()) {
+        gave_[i] = true;
+        shares_.push_back({number, *std::move(value).value()});
+        return {};
       }
-      if (!value.value()) continue;
-      if (value.value()->size() != data_key_size) {
-        attempt.remember(damaged());
-        continue;
-      }
-      attempt.opened = true;
-      shares_.push_back({number, *std::move(value).value()});
-      return;
     }
+    return {};
   }
 
-  std::vector<Attempt> attempts_;
+  // Several identities may say the same of one share.
+  void remember(std::size_t identity, Error error) {
+    const bool known = std::find(skipped_.begin(), skipped_.end(), error.message) != skipped_.end();
+    if (is_skipped(error.code) && !known) skipped_.push_back(error.message);
+    errors_.emplace_back(identity, std::move(error));
+  }
+
+  std::span<Identity* const> identities_;
+  std::vector<bool> gave_;
   const Checkpoint& of_;
+  std::vector<std::string> skipped_;
+  std::vector<std::pair<std::size_t, Error>> errors_;  // and whose
   std::vector<Share> shares_;
 };
 
@@ -156,18 +160,22 @@ Result<std::optional<Secret>> ThresholdIdentity::unwrap(const SlotBody& slot,
   if (slot.kind != own_kind) return std::optional<Secret>();
   CKPTSEAL_ASSIGN(const ThresholdSlot parsed, ThresholdSlot::parse(slot.bytes));
   ShareOpener opener(identities_, of);
-  opener.open(parsed);
+  CKPTSEAL_TRY(opener.open(parsed));
   const std::size_t opened = opener.shares().size();
   if (opened < parsed.needed) {
-    if (std::optional<Error> error = opener.first_error()) return *std::move(error);
+    std::optional<Error> error = opener.heaviest();
+    opener.tell(warn_, error ? error->message : "");
+    const std::string too_few = fmt::format(
+        "This file needs {} of {} recipients together and only {} opened: name more "
+        "identities with --identity.",
+        parsed.needed, parsed.shares.size(), opened);
+    // Who searches warns of what is skipped, which a wrong passphrase alone is not.
+    if (error && !is_skipped(error->code) && warn_) warn_(too_few);
+    if (error) return *std::move(error);
     if (opened == 0) return std::optional<Secret>();
-    return Error{
-        Code::no_slot,
-        fmt::format("This file needs {} of {} recipients together and only {} opened: name "
-                    "more identities with --identity.",
-                    parsed.needed, parsed.shares.size(), opened),
-        0};
+    return Error{Code::no_slot, too_few, 0};
   }
+  opener.tell(warn_, "");
   CKPTSEAL_ASSIGN(Secret data_key, join_shares(opener.shares()));
   return std::optional<Secret>(std::move(data_key));
 }

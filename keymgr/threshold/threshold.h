@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "keymgr/recipient.h"
+#include "keymgr/refusals.h"
 
 namespace ckptseal {
 
@@ -39,16 +40,18 @@ class ThresholdRecipient : public Recipient {
 class ThresholdIdentity : public Identity {
  public:
   // The identities must outlive it; they open their own slots, too.
-  explicit ThresholdIdentity(std::vector<Identity*> identities)
-      : identities_(std::move(identities)) {}
+  explicit ThresholdIdentity(std::vector<Identity*> identities, SkipWarning warn = {})
+      : identities_(std::move(identities)), warn_(std::move(warn)) {}
 
   // nullopt for another kind, and when no share is for any of the identities. When some are and too
-  // few open: the first error of an identity that opened none, else Code::no_slot. The key may be
-  // wrong, if shares were exchanged: the key commitment says so.
+  // few open: what weighs most of the shares' errors, else Code::no_slot. Shares that are skipped
+  // are warned of, as slots are. The key may be wrong, if shares were exchanged: the key commitment
+  // says so.
   Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override;
 
  private:
   std::vector<Identity*> identities_;
+  SkipWarning warn_;
 };
 
 }  // namespace ckptseal

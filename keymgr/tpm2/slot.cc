@@ -76,7 +76,7 @@ Result<Policy> read_policy(ByteReader& in) {
   if (!in.ok()) return damaged("is cut short");
   if (form == form_pcrs) return read_pcrs(in);
   if (form != form_any) {
-    return Error{Code::integrity,
+    return Error{Code::no_slot,
                  fmt::format("A TPM slot of this file has a policy of form {}, which needs a newer "
                              "ckpt-seal: update it.",
                              form),
@@ -95,6 +95,7 @@ Status check_object(const Tpm2Slot& slot, const Checkpoint& of) {
     return damaged("names another policy than its key demands");
   }
   if (object.locks != slot.policy.has_pin()) return damaged("does not guard its PIN");
+  if (of.exclusive && slot.policy.can_migrate()) return damaged("may migrate, and is exclusive");
   return {};
 }
 
@@ -157,6 +158,13 @@ Result<SlotBody> Tpm2Recipient::wrap(const Secret& data_key, const Checkpoint& o
     return Error{Code::failed, "A data key has 32 bytes: report this bug.", 0};
   }
   CKPTSEAL_TRY(policy_.check());
+  if (of.exclusive && policy_.can_migrate()) {
+    return Error{
+        Code::usage,
+        "An exclusive file stays with one host, and its policy has a branch for migration: "
+        "take another policy, or leave --exclusive out.",
+        0};
+  }
   if (policy_.has_pin() != (pin_ != nullptr)) {
     return Error{Code::failed, "A policy and its PIN do not belong together: report this bug.", 0};
   }

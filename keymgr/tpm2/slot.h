@@ -21,8 +21,9 @@ struct Tpm2Slot {
   SealedObject object;
 
   Bytes serialize() const;
-  // Of a slot of that checkpoint. Code::integrity for anything but what serialize() writes, for a
-  // newer form of policy, and when the object's policy is not the one that the slot names.
+  // Of a slot of that checkpoint. Code::integrity for anything but what serialize() writes, and
+  // when the object's policy is not the one that the slot names; Code::no_slot for a form of policy
+  // that this version does not know.
   static Result<Tpm2Slot> parse(ByteView body, const Checkpoint& of);
   // Of whom it is, without reading more; nullopt when it is cut before that.
   static std::optional<Digest> recipient_of(ByteView body);

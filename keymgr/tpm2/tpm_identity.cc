@@ -140,7 +140,13 @@ Result<std::optional<Secret>> Tpm2Identity::unwrap(const SlotBody& slot, const C
   if (parent && *parent != parent_) return std::optional<Secret>();
 
   CKPTSEAL_ASSIGN(const Tpm2Slot parsed, Tpm2Slot::parse(slot.bytes, of));
-  CKPTSEAL_ASSIGN(Secret unsealed, release(parsed, of));
+  if (gone_) return *gone_;
+  Result<Secret> released = release(parsed, of);
+  // An approver that is gone is no TPM that is.
+  if (!released.ok() && released.error().code == Code::unavailable && !approver_failed_) {
+    gone_ = released.error();
+  }
+  CKPTSEAL_ASSIGN(Secret unsealed, std::move(released));
   if (unsealed.size() != data_key_size) {
     return Error{
         Code::integrity,
@@ -178,13 +184,18 @@ Result<std::vector<Tpm2Identity::Try>> Tpm2Identity::tries(const std::vector<Pol
                0};
 }
 
+// Asked for once a run, and a wrong one is tried once: a TPM counts them, and another slot would
+// have the same tried again.
 Result<const Secret*> Tpm2Identity::pin_for(const CheckpointId& id) {
+  if (pin_refused_) return *pin_refused_;
   if (!pin_) {
     if (!help_.pin) {
       return Error{Code::failed, "The slot of this host wants its PIN: name a way to ask for it.",
                    0};
     }
-    CKPTSEAL_ASSIGN(pin_, help_.pin());
+    Result<Secret> asked = help_.pin();
+    if (!asked.ok()) pin_refused_ = asked.error();
+    CKPTSEAL_ASSIGN(pin_, std::move(asked));
   }
   if (!auth_ || auth_->first != id) {
     CKPTSEAL_ASSIGN(Secret value, pin_auth_value(*pin_, id));
@@ -194,12 +205,22 @@ Result<const Secret*> Tpm2Identity::pin_for(const CheckpointId& id) {
 }
 
 // What comes back is checked here, where the reasons can be told apart, before the TPM is shown it.
-Result<OnlineAnswer> Tpm2Identity::ask(OnlineRequest request) const {
+Result<OnlineAnswer> Tpm2Identity::ask(OnlineRequest request) {
+  if (asked_) {
+    return Error{
+        Code::no_slot,
+        "A slot of this file wants an online approval, and one was asked for already: one is "
+        "asked for in a run, so try again.",
+        0};
+  }
+  asked_ = true;
   request.who = help_.who;
   CKPTSEAL_ASSIGN(const std::string pem, request.pem());
-  CKPTSEAL_ASSIGN(const Bytes bytes, help_.approver(as_bytes(pem)));
+  const Result<Bytes> bytes = help_.approver(as_bytes(pem));
+  approver_failed_ = !bytes.ok();
+  if (!bytes.ok()) return bytes.error();
   CKPTSEAL_ASSIGN(const OnlineAnswer answer,
-                  OnlineAnswer::parse(bytes, "The answer of the approver"));
+                  OnlineAnswer::parse(bytes.value(), "The answer of the approver"));
   CKPTSEAL_TRY(answer.check(request));
   return answer;
 }
@@ -219,7 +240,13 @@ Result<Secret> Tpm2Identity::attempt(const Tpm2Slot& slot, const CheckpointId& i
     run.keep_ticket = [&ticket](const Bytes& fresh) { ticket = fresh; };
   }
   Result<Secret> out = tpm_.unseal(slot.object, run);
-  if (!out.ok()) return out;
+  if (!out.ok()) {
+    const Error& error = out.error();
+    if (run.pin != nullptr && (is_wrong_pin(error) || error.code == Code::locked)) {
+      pin_refused_ = error;
+    }
+    return out;
+  }
   if (!ticket.empty()) help_.tickets->keep(*chosen.approval, ticket);
   // A key that could be had again is not given out.
   if (help_.cap_pcr) CKPTSEAL_TRY(tpm_.cap(*help_.cap_pcr));

@@ -64,7 +64,7 @@ class Tpm2Identity : public Identity {
   Status check_cap(const std::vector<Try>& all) const;
   Result<std::vector<Try>> tries(const std::vector<PolicyPath>& paths);
   Result<Secret> attempt(const Tpm2Slot& slot, const CheckpointId& id, const Try& chosen);
-  Result<OnlineAnswer> ask(OnlineRequest request) const;
+  Result<OnlineAnswer> ask(OnlineRequest request);
   Result<const Secret*> pin_for(const CheckpointId& id);
 
   Tpm& tpm_;
@@ -73,6 +73,11 @@ class Tpm2Identity : public Identity {
   std::optional<ApprovalsAtHand> approvals_;
   std::optional<Secret> pin_;
   std::optional<std::pair<CheckpointId, Secret>> auth_;  // of pin_ for that checkpoint
+  // docs/format.md, "Which slot opens": what is done at most once in a run.
+  std::optional<Error> pin_refused_;
+  std::optional<Error> gone_;
+  bool asked_ = false;
+  bool approver_failed_ = false;
 };
 
 }  // namespace ckptseal

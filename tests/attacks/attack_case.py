@@ -21,13 +21,17 @@ from sealed_victim import Victim
 PASSPHRASE = b"of another recipient"
 GHOST_MARKER = b"a marker in a file without a name, behind a hole"
 EQUAL_PAGES = 256
+ZEROS = 2 << 20  # bytes
 
-# Beside a marker it has what the attacks aim at: equal pages, a sparse file without a name, a filter of system calls.
+# Beside a marker it has what the attacks aim at: equal pages, pages of zeros, a sparse file without a name, a filter of system
+# calls.
 PROGRAM = f"""
 import ctypes, mmap, os, struct, sys
 folder = os.path.dirname(sys.argv[1])
 pages = mmap.mmap(-1, {EQUAL_PAGES} * 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 pages.write(({MARKER[::-1]!r}[::-1].ljust(64, b".") * 64) * {EQUAL_PAGES})
+zeros = mmap.mmap(-1, {ZEROS}, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+zeros.write(bytes({ZEROS}))
 ghost = os.open(folder + "/ghost", os.O_RDWR | os.O_CREAT)
 os.unlink(folder + "/ghost")
 os.ftruncate(ghost, 8 << 20)
@@ -70,8 +74,7 @@ class AttackCase(process_case.ProcessCase):
     def dump_twice(self):
         cls = type(self)
         child = self.start(PROGRAM)
-        identity, key = sealed_victim.origin_of(self.a.record())
-        cls.trust = cks.Trust({identity: key})
+        cls.trust = cks.Trust([sealed_victim.origin_of(self.a.record())])
         cls.keys = sealed_victim.passphrase_keys(PASSPHRASE)
         cls.pid = child.pid
         self.succeeds(self.dump_for_two(child, self.base / "earlier.cks", "--leave-running"))
@@ -94,13 +97,13 @@ class AttackCase(process_case.ProcessCase):
     def take_apart(self, path):
         return Victim(path, sealed_victim.data_key_of(path, self.keys, self.trust), self.trust)
 
-    def restore_alone(self, path, more=(), tpm=()):
+    def restore_alone(self, path, more=(), tpm=(), **options):
         """What the restore said, the number of the first task if there is one, and what it left in /run and mounted."""
         notes, pidfile = self.base / "alone", self.base / "pid"
         pidfile.unlink(missing_ok=True)
         done = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", ALONE, notes, support.program(),
                                "--state", self.b.state, *tpm, "restore", "--detach", "--pidfile", pidfile, *map(str, more), path],
-                              stdin=subprocess.DEVNULL, capture_output=True, timeout=240, env=support.ENVIRONMENT)
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=240, env=support.ENVIRONMENT, **options)
         pid = int(pidfile.read_text()) if pidfile.exists() else None
         return done, pid, pathlib.Path(f"{notes}.left").read_text()
 

@@ -3,10 +3,15 @@
 checksums, and the trailer's account of the file. Only their aim is helped: which chunk belongs to which image is encrypted."""
 
 import attack_case
+import pieces
+import sealed_victim
 import support
 from attack_case import EQUAL_PAGES, GHOST_MARKER
 from process_case import MARKER
-from sealed_victim import BLOCK, PAGE, TRAILER, flipped, put
+from evidence import tpm_quote
+from header_parts import BLOCK, flipped, put
+from pieces import Signature
+from sealed_victim import PAGE
 
 ZEROS = bytes(16)
 
@@ -22,7 +27,7 @@ class ReadTheFile(attack_case.AttackCase):
         pages = b"".join(self.victim.images[name] for name in self.victim.named("pages-"))
         self.assertGreaterEqual(pages.count(page), EQUAL_PAGES, "there is nothing to hide")
         # Nor do two dumps of the one process share a block.
-        blocks = [block for dump in (self.victim, self.earlier) for block in blocks_of(dump.data[dump.data_at:-TRAILER])]
+        blocks = [block for dump in (self.victim, self.earlier) for block in blocks_of(dump.data[dump.data_at:dump.manifest_end])]
         self.assertGreater(len(blocks), 100_000)
         self.assertEqual(len(set(blocks)), len(blocks))
 
@@ -30,6 +35,13 @@ class ReadTheFile(attack_case.AttackCase):
         ghosts = [self.victim.images[name] for name in self.victim.named("ghost-file-")]
         self.assertTrue(any(GHOST_MARKER in ghost for ghost in ghosts), "there is nothing to hide")
         self.assertNotIn(GHOST_MARKER, self.victim.data)
+
+    def test_pages_of_zeros_are_left_out_and_nothing_says_which(self):
+        pages, = self.victim.named("pages-")
+        self.assertIn((pages, self.victim.left_out[0][1]), self.victim.left_out)
+        stored = sum(-(-size // BLOCK) * BLOCK for _, size in self.victim.places())
+        self.assertEqual(len(self.victim.data_area), stored)
+        self.assertNotIn(ZEROS * 256, self.victim.data_area + self.victim.manifest_bytes)
 
     def test_names_magics_paths_and_the_marker_are_not_in_clear(self):
         plain = b"".join(self.victim.images.values())
@@ -62,9 +74,9 @@ class ChangeTheFile(attack_case.AttackCase):
     def test_a_bit_flipped_anywhere_else(self):
         victim = self.victim
         at, size = next((at, size) for at, size in victim.places() if size % BLOCK)
-        places = {"padding of a chunk": at + size, "first page": victim.manifest_at + 7, "last page": len(victim.data) - TRAILER - 20,
-                  "signature": len(victim.data) - TRAILER + 30, "trailer's padding": len(victim.data) - 100,
-                  "preamble's padding": 2000}
+        places = {"padding of a chunk": at + size, "first page": victim.manifest_at + 7, "last page": victim.manifest_end - 20,
+                  "signature": victim.trailer_at + 32 + 4 + 7, "trailer's padding": len(victim.data) - 100,
+                  "trailer's size": len(victim.data) - 34, "preamble's padding": 2000}
         for name, at in places.items():
             with self.subTest(name):
                 self.all_refuse(flipped(victim.data, at))
@@ -137,7 +149,7 @@ class ChangeTheFile(attack_case.AttackCase):
     def test_two_dumps_mixed(self):
         victim, earlier = self.victim, self.earlier
         self.all_refuse(victim.data[:victim.data_at] + earlier.data[earlier.data_at:])
-        self.all_refuse(victim.framed(victim.data_area, earlier.manifest_bytes, signature=earlier.trailer.signature))
+        self.all_refuse(victim.framed(manifest=earlier.manifest_bytes, signature=earlier.signature))
         self.all_refuse(victim.framed(earlier.data_area))
 
 
@@ -148,7 +160,7 @@ class CutTheFile(attack_case.AttackCase):
     def test_cut_at_every_boundary(self):
         victim = self.victim
         ends = [0, 1, BLOCK, BLOCK + victim.copy_size, victim.data_at, *(at for at, _ in victim.places()[1:]),
-                *range(victim.manifest_at, len(victim.data) - TRAILER + 1, PAGE), len(victim.data) - 1]
+                *range(victim.manifest_at, victim.trailer_at + 1, PAGE), len(victim.data) - 36, len(victim.data) - 1]
         for end in ends:
             with self.subTest(end):
                 self.all_refuse(victim.data[:end])
@@ -165,9 +177,94 @@ class CutTheFile(attack_case.AttackCase):
     def test_appended(self):
         victim = self.victim
         for what, content in (("a byte", victim.data + b"\0"), ("a block", victim.data + bytes(BLOCK)),
-                              ("a trailer", victim.data + victim.data[-TRAILER:]), ("itself", victim.data + victim.data),
+                              ("a trailer", victim.data + victim.data[victim.trailer_at:]), ("itself", victim.data + victim.data),
                               ("to the data", victim.framed(victim.data_area + bytes(BLOCK))),
                               ("in front", victim.framed(bytes(BLOCK) + victim.data_area))):
+            with self.subTest(what):
+                self.all_refuse(content)
+
+
+class EditTheTrailer(attack_case.AttackCase):
+    """Its size, the framing of the signature, evidence and annex, under a right checksum."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.with_evidence = None
+
+    def evident(self):
+        """The victim as its origin would have sealed it with evidence and an annex."""
+        if self.with_evidence is None:
+            content = self.victim.resealed(self.victim.images, self.a.sign, evidence=tpm_quote,
+                                           annex=pieces.annex((2, b"a receipt")))
+            path = self.base / "evidence.cks"
+            path.write_bytes(content)
+            type(self).with_evidence = sealed_victim.Victim(path, self.victim.data_key, self.trust)
+        return self.with_evidence
+
+    def test_the_twins_with_and_without_evidence_go_on(self):
+        self.goes_on_from_where_it_stopped(self.victim.framed())
+        evident = self.evident()
+        self.assertEqual(evident.framed(), evident.data)
+        self.assertGreater(len(evident.trailer.evidence), 0)
+        self.goes_on_from_where_it_stopped(evident.data)
+
+    def test_another_size(self):
+        for size in (0, 36, 4095, 8192, 65536, 69632, 1 << 31, (1 << 32) - 4096):
+            with self.subTest(size):
+                self.all_refuse(self.victim.framed(size=size))
+        # More zeros than it needs, and all that there may be.
+        for size in (8192, 65536):
+            with self.subTest(filled=size):
+                self.all_refuse(self.victim.framed(filled=size, size=size))
+
+    def test_the_framing_of_the_signature(self):
+        value = self.victim.signature.value
+        for what, signature in {"taken away": pieces.NO_SIGNATURE, "none of 64 bytes": Signature(0, value),
+                                "63 bytes": Signature(1, value[:-1]),
+                                "65 bytes": Signature(1, value + b"\0"), "no bytes": Signature(1, b""),
+                                "unknown": Signature(2, value),
+                                "unknown of no bytes": Signature(2, b""), "unknown of many": Signature(0xFFFF, bytes(16384)),
+                                "too many": Signature(2, bytes(16385)), "says 16384": Signature(2, value, 16384),
+                                "says 65535": Signature(1, value, 65535), "zeros": Signature(1, bytes(64)),
+                                "of another dump": self.earlier.signature, "of none": Signature(1, b"\xff" * 64)}.items():
+            with self.subTest(what):
+                self.all_refuse(self.victim.framed(signature=signature))
+        self.all_refuse(self.victim.framed(added=b"\1"))
+
+    def test_evidence_added_taken_away_changed_and_of_another_file(self):
+        evident = self.evident()
+        quote = evident.trailer.evidence
+        for added in (b"\1", quote):
+            self.only_the_signature_refuses(self.victim.framed(evidence=added))
+        for what, other in (("taken away", b""), ("changed", flipped(quote, len(quote) // 2)), ("cut", quote[:-1]),
+                            ("more", quote + b"\0"),
+                            ("of another file", tpm_quote(bytes(32)))):
+            with self.subTest(what):
+                self.only_the_signature_refuses(evident.framed(evidence=other))
+        for size in (len(quote) - 1, len(quote) + 1, 32769, (1 << 32) - 1):
+            with self.subTest(size):
+                self.all_refuse(evident.framed(evidence_size=size))
+        self.all_refuse(evident.framed(evidence=bytes(32769)))
+
+    def test_an_annex_changes_nothing_and_is_believed_for_nothing(self):
+        # Nobody signs it, so whoever stores the file may add, change and take it away.
+        evident = self.evident()
+        for what, annex in (("taken away", b""), ("another", pieces.annex((1, b"no record"))),
+                            ("damaged", flipped(evident.annex, 20)),
+                            ("random", bytes(range(256)) * 16), ("large", bytes(1 << 20))):
+            with self.subTest(what):
+                self.goes_on_from_where_it_stopped(evident.framed(annex=annex))
+        self.goes_on_from_where_it_stopped(self.victim.framed(annex=evident.annex))
+
+    def test_an_annex_in_the_place_of_something_else(self):
+        victim = self.victim
+        pages = victim.manifest_bytes
+        for what, content in (("a page", victim.framed(manifest=pages[:-PAGE], annex=pages[-PAGE:])),
+                              ("said", victim.framed(annex_size=BLOCK)),
+                              ("not a block", victim.framed(annex=bytes(100))),
+                              ("too large", victim.framed(annex=bytes((1 << 20) + BLOCK))),
+                              ("overflow", victim.framed(annex_size=(1 << 32) - BLOCK))):
             with self.subTest(what):
                 self.all_refuse(content)
 

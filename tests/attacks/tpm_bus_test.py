@@ -2,16 +2,15 @@
 """A device on the bus between host-b and its TPM, while host-b restores: it records, replays, changes answers, and puts another
 TPM in the place of the pinned one. Its twin lets everything through, and the process goes on."""
 
-import subprocess
-
 import attack_case
 import support
 from attack_case import PASSPHRASE
-from sealed_victim import flipped, put
+from header_parts import flipped, put
 from tpm_in_the_middle import HEADER, SILENCE, TpmInTheMiddle, code_of
 
 IMPORT, LOAD, START_SESSION, POLICY_PCR, UNSEAL, FLUSH = 0x156, 0x157, 0x176, 0x17F, 0x15E, 0x165
-NAMES = {IMPORT: "Import", LOAD: "Load", START_SESSION: "StartAuthSession", POLICY_PCR: "PolicyPCR", UNSEAL: "Unseal", FLUSH: "FlushContext"}
+NAMES = {IMPORT: "Import", LOAD: "Load", START_SESSION: "StartAuthSession", POLICY_PCR: "PolicyPCR", UNSEAL: "Unseal",
+         FLUSH: "FlushContext"}
 COMMANDS = list(NAMES.values())  # in the order of a restore
 BEFORE_FLUSH = COMMANDS.index("FlushContext")
 POLICY, INTEGRITY, BACKEND = 3, 5, 8
@@ -79,10 +78,9 @@ class OnTheBus(attack_case.AttackCase):
         self.assertGreater(len(record), 1000)
         key = self.b.unseal_by_other_means(self.base / "victim.cks")
         self.assertEqual(key, self.victim.data_key)
-        prk = self.victim.manifest.prk
-        header_key = self.victim.manifest.header_key()
+        others = [self.victim.key(b"ckpt-seal/v1/" + name) for name in (b"header", b"manifest", b"parent")]
         image_keys = [self.victim.image_key(name) for name in self.victim.images]
-        for secret in (key, prk, header_key, self.victim.manifest.key, *image_keys, PASSPHRASE):
+        for secret in (key, self.victim.manifest.prk, *others, *image_keys, PASSPHRASE):
             for part in (secret[:16], secret[16:]):
                 self.assertNotIn(part, record)
         # What protects it: the answer of Unseal comes under a session that encrypts it and that is salted to the storage parent.
@@ -131,8 +129,10 @@ class OnTheBus(attack_case.AttackCase):
         return lambda number, command, ask: TpmInTheMiddle("", self.tpm).ask(change(command)) if number == at else ask()
 
     def test_rubbish_silence_and_answers_cut_short(self):
-        answers = {"rubbish": b"\xff" * HEADER, "another protocol": b"HTTP/1.1 400 ", "nothing": b"", "half a header": b"\x80\x01\0",
-                   "too long": b"\x80\x01\0\1\0\0" + bytes(70_000), "failure mode": b"\x80\x01\0\0\0\x0a\0\0\1\1", "silence": SILENCE}
+        answers = {"rubbish": b"\xff" * HEADER, "another protocol": b"HTTP/1.1 400 ", "nothing": b"",
+                   "half a header": b"\x80\x01\0",
+                   "too long": b"\x80\x01\0\1\0\0" + bytes(70_000), "failure mode": b"\x80\x01\0\0\0\x0a\0\0\1\1",
+                   "silence": SILENCE}
         for name in COMMANDS[:BEFORE_FLUSH]:
             for what, answer in answers.items():
                 with self.subTest(name, what=what):
@@ -154,8 +154,13 @@ class OnTheBus(attack_case.AttackCase):
             for at in range(1, BEFORE_FLUSH):
                 with self.subTest(tpm, at=COMMANDS[at]):
                     # From then on, and for that command alone.
-                    self.refused_with(lambda number, command, ask, at=at, there=there: there(command) if number >= at else ask(), *BROKEN)
-                    self.refused_with(lambda number, command, ask, at=at, there=there: there(command) if number == at else ask(), *BROKEN)
+                    for is_there in (at.__le__, at.__eq__):
+                        self.refused_with(self.exchanged(there, is_there), *BROKEN)
+
+    @staticmethod
+    def exchanged(there, is_there):
+        """The commands with these numbers reach another TPM."""
+        return lambda number, command, ask: there(command) if is_there(number) else ask()
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import time
 import unittest
 
 import support
+from sealed_layout import Layout, with_headers
 
-D = 135_168  # start of the data area with the smallest header copies
 
 
 class DamagedFiles(support.CliTest):
@@ -22,13 +22,13 @@ class DamagedFiles(support.CliTest):
             "cut-in-preamble": (good[:4095], "cut short"),
             "version": (good[:8] + b"\x02\x01" + good[10:], "version"),
             "cut-in-header": (good[:5000], "cut short"),
-            "cut-in-data": (good[:D + 100], "cut short"),
+            "cut-in-data": (good[:Layout(good).data + 100], "cut"),
             "cut-one-byte": (good[:-1], "end is cut off"),
             "appended": (good + b"\0", "end is cut off"),
             "twice": (good + good, "contradicts"),
             "header-size": (good[:10] + b"\xff" + good[11:], "absurd"),
             "preamble-padding": (good[:100] + b"\x01" + good[101:], "padding"),
-            "both-headers": (good[:4200] + b"\xff" + good[4201:69800] + b"\xff" + good[69801:], "header"),
+            "both-headers": (with_headers(good, bytes(Layout(good).header), bytes(Layout(good).header)), "header"),
         }
         for name, (content, word) in cases.items():
             with self.subTest(name):
@@ -40,7 +40,7 @@ class DamagedFiles(support.CliTest):
 
     def test_a_damaged_spare_header_opens_with_a_warning(self):
         good = self.sealed(b"spare").read_bytes()
-        for offset in (4096 + 30, 65536 + 4096 + 30):
+        for offset in (at + 30 for at in Layout(good).copies):
             with self.subTest(offset):
                 path = self.write("x.cks", good[:offset] + bytes([good[offset] ^ 1]) + good[offset + 1:])
                 done = self.succeeds(self.b.run("open", "-o", "-", path))
@@ -50,7 +50,7 @@ class DamagedFiles(support.CliTest):
 
     def test_pieces_swapped_and_repeated(self):
         good = self.sealed(b"".join(bytes([n]) * 524_288 for n in range(4))).read_bytes()
-        chunk = 524_288
+        chunk, D = 524_288, Layout(good).data
         first, second = good[D:D + chunk], good[D + chunk:D + 2 * chunk]
         for name, content in (("swapped", good[:D] + second + first + good[D + 2 * chunk:]),
                               ("repeated", good[:D] + first + first + good[D + 2 * chunk:]),
@@ -64,7 +64,8 @@ class DamagedFiles(support.CliTest):
     def test_mixed_with_another_file_of_the_same_hosts(self):
         one = self.sealed(b"one" * 1000).read_bytes()
         other = self.sealed_again(b"two" * 1000)
-        path = self.write("mixed", one[:D] + other[D:])
+        at = Layout(one).data
+        path = self.write("mixed", one[:at] + other[at:])
         self.refused(self.b.run("open", "-o", self.folder / "out", path), 5)
 
     def sealed_again(self, content):

@@ -13,6 +13,7 @@ import subprocess
 import unittest
 
 import support
+from sealed_layout import Layout
 from process_test import COUNTER, ProcessCase, wait_until
 
 MEMBERS = ["time", "verb", "code", "reason", "message", "checkpoint_id", "origin", "recipients", "recipient_count",
@@ -226,7 +227,7 @@ class JournalOfChanges(JournalCase):
         self.succeeds(self.b.run("seal", "-o", stranger, "--to", self.a.record(), plain))  # host-a does not trust host-b
         damaged = self.sealed()
         content = bytearray(damaged.read_bytes())
-        content[-4096 + 26] ^= 1  # its signature
+        content[Layout(content).signature] ^= 1
         damaged.write_bytes(content)
         self.succeeds(self.b.run("rewrap", unsigned, "--allow-unsigned", "--add", self.a.record()))
         self.refused(self.a.run("rewrap", stranger, "--add", self.a.record()), 4)
@@ -266,7 +267,7 @@ class JournalOfChanges(JournalCase):
         nowhere = self.folder / "nowhere"
         trust = ("--trust", self.a.record(), "--trust", self.b.record())
         for path in files:
-            done = support.run("--state", nowhere, "rewrap", path, *trust, "--identity", "passphrase", "--passphrase-fd", "0",
+            done = support.run("--state", nowhere, "rewrap", "--unsigned", path, *trust, "--identity", "passphrase", "--passphrase-fd", "0",
                                "--remove", self.b.record(), "--only-passphrase", input=b"horse")
             self.assertIn(b"no state folder, so no journal", self.succeeds(done).stderr)
         done = support.run("--json", "--state", nowhere, "shred", "--yes", files[0])
@@ -344,12 +345,12 @@ class JournalOfProcesses(ProcessCase, JournalCase):
         sealed = self.json(self.a.run("--json", "inspect", self.sealed_file))
         whole = self.sealed_file.read_bytes()
         self.assertTrue(sealed["signature_verified"])
-        size = len(whole)
+        size, layout = len(whole), Layout(whole)
         # What is behind the signature, as docs/format.md lays it out, and what the signature itself is or covers.
         id_of_file = bytes.fromhex(sealed["checkpoint_id"])
         cases = (("no slot", 9, {"host": self.a}, None, True), ("a chunk", 5, {}, size // 2, True),
                  ("no CRIU", 1, {"criu": "/bin/false"}, None, True),
-                 ("signature", 5, {}, size - 4096 + 26, False), ("manifest", 5, {}, size - 4096 - 16384 + 100, False),
+                 ("signature", 5, {}, layout.signature, False), ("manifest", 5, {}, layout.manifest + 100, False),
                  ("its id", 5, {}, whole.index(id_of_file), False), ("no file", 5, {}, 0, False))
         for name, code, how, at, vouched in cases:
             with self.subTest(name):

@@ -10,6 +10,7 @@ import time
 import unittest
 
 import support
+from sealed_layout import Layout
 
 PAGE = 4096
 
@@ -83,13 +84,14 @@ class KeySearch(support.CliTest):
 
     def root_of_keys(self, path, key):
         """All keys of the file come from this one, so whoever has it needs no data key."""
-        header = path.read_bytes()[4096:4096 + 65536]
-        immutable = header[24:24 + int.from_bytes(header[16:20], "big")]
+        content = path.read_bytes()
+        layout = Layout(content)
+        immutable = content[layout.immutable:layout.list]
         prk = hkdf_extract(hashlib.sha256(immutable).digest(), key)
         header_key = hmac.new(prk, b"ckpt-seal/v1/header\x01", hashlib.sha256).digest()
-        slots_end = 24 + len(immutable) + int.from_bytes(header[20:24], "big")
-        mac = hmac.new(header_key, header[:slots_end], hashlib.sha256).digest()
-        self.assertEqual(mac, header[slots_end:slots_end + 32], "this is not the file's data key")
+        end = layout.behind_slots
+        mac = hmac.new(header_key, content[layout.copies[0]:end], hashlib.sha256).digest()
+        self.assertEqual(mac, content[end:end + 32], "this is not the file's data key")
         return prk
 
     def running_tpm(self):

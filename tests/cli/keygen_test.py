@@ -189,13 +189,17 @@ class PostQuantum(KeygenCase):
         key = KEYS["x25519"]()
         cert = self.write("c.crt", certificate(key).public_bytes(serialization.Encoding.PEM))
         plain = self.write("plain", b"x")
-        for other in (cert, self.b.record(), "self", "recovery", "passphrase"):
+        for other in (cert, self.b.record(), "self"):
             for more in ((), ("--dry-run",), ("--threshold", "2")):
-                done = self.a.run("seal", "-o", self.folder / "m.cks", "--to", other, "--to", public, "--passphrase-fd", "0",
-                                  *more, plain, input=b"horse\n")
+                done = self.a.run("seal", "-o", self.folder / "m.cks", "--to", other, "--to", public, *more, plain)
                 self.assertEqual(done.returncode, 2, done.stderr)
                 self.assertIn(b"--mix-classical", done.stderr)
                 self.assertFalse((self.folder / "m.cks").exists())
+        # Neither of these rests on public key cryptography.
+        path = self.folder / "s.cks"
+        self.succeeds(self.a.run("seal", "-o", path, "--to", "recovery", "--to", "passphrase", "--to", public, "--passphrase-fd",
+                                 "0", plain, input=b"horse\n"))
+        self.assertEqual(sorted(self.slots(path)), ["hybrid", "passphrase", "recovery"])
         path = self.folder / "m.cks"
         self.succeeds(self.a.run("seal", "-o", path, "--to", cert, "--to", public, "--mix-classical",
                                  self.write("plain", b"some content")))
@@ -212,12 +216,33 @@ class PostQuantum(KeygenCase):
         self.opens(path, "--identity", two)
         self.succeeds(self.b.run("rewrap", path, "--identity", two, "--remove", one_public))
         self.refused(self.b.run("open", "-o", "-", "--identity", one, path), 9)
-        self.refused(self.b.run("rewrap", path, "--identity", two, "--add", one_public, "--add", "recovery"), 2,
-                     "--mix-classical")
-        self.succeeds(self.b.run("rewrap", path, "--identity", two, "--add", one_public, "--add", "recovery",
-                                 "--mix-classical"))
-        self.assertEqual(self.slots(path), ["hybrid", "hybrid", "recovery"])
+        self.refused(self.b.run("rewrap", path, "--identity", two, "--add", one_public, "--add", "self"), 2, "--mix-classical")
+        self.succeeds(self.b.run("rewrap", path, "--identity", two, "--add", one_public, "--add", "self", "--mix-classical"))
+        self.assertEqual(sorted(self.slots(path)), ["hybrid", "hybrid", "tpm2"])
         self.opens(path, "--identity", one)
+        self.succeeds(self.b.run("rewrap", path, "--identity", one, "--remove", two_public))
+
+    def test_rewrap_judges_the_slots_that_stay(self):
+        private, public = self.made("one")
+        path, _ = self.sealed_for(public)
+        before = path.read_bytes()
+        for more in ((), ("--dry-run",)):
+            self.refused(self.b.run("rewrap", path, "--identity", private, "--add", "self", *more), 2, "--mix-classical")
+        self.assertEqual(path.read_bytes(), before)
+        self.succeeds(self.b.run("rewrap", path, "--identity", private, "--replace", f"{public}=self"))
+        self.assertEqual(self.slots(path), ["tpm2"])
+        path = self.sealed()
+        self.refused(self.b.run("rewrap", path, "--add", public), 2, "--mix-classical")
+        self.succeeds(self.b.run("rewrap", path, "--add", public, "--mix-classical"))
+        self.assertEqual(self.slots(path), ["tpm2", "hybrid"])
+
+    def test_inspect(self):
+        report = self.json(self.succeeds(self.keygen("--json", "--post-quantum", "-o", self.folder / "k.key")))
+        path, _ = self.sealed_for(self.write("k.pub", report["pem"].encode()))
+        slot = self.json(self.b.run("--json", "inspect", path))["slots"][0]
+        self.assertEqual((slot["kind"], slot["recipient"], slot["label"]), ("hybrid", report["key_id"], "k.pub"))
+        self.assertIn(f"hybrid {report['key_id']} (k.pub), needs its post-quantum private key; on any machine".encode(),
+                      self.b.run("inspect", path).stdout)
 
     def test_no_issuer_vouches_for_it(self):
         _, public = self.made("one")

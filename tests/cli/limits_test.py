@@ -7,6 +7,7 @@ import json
 import time
 
 import support
+from sealed_layout import CONDITIONS, Layout, number
 from policy_case import PolicyCase
 
 
@@ -21,9 +22,9 @@ class LimitsAtSealing(PolicyCase):
     def limits_of(self, path):
         """By kind, from both header copies."""
         raw = path.read_bytes()
-        copies = [raw[4096:], raw[4096 + (1 << raw[10]):]]
-        immutable, = {copy[24:24 + int.from_bytes(copy[16:20], "big")] for copy in copies}
-        count, rest, limits = int.from_bytes(immutable[128:130], "big"), immutable[130:], {}
+        layout = Layout(raw)
+        immutable, = {raw[at + layout.immutable - 4096:at + layout.list - 4096] for at in layout.copies}
+        count, rest, limits = number(immutable, CONDITIONS, 2), immutable[CONDITIONS + 2:], {}
         for _ in range(count):
             size = {1: 8, 2: 4}[rest[0]]
             limits[rest[0]], rest = int.from_bytes(rest[1:1 + size], "big"), rest[1 + size:]

@@ -5,6 +5,7 @@ import pty
 import subprocess
 
 import support
+from sealed_layout import Layout
 
 
 class MainJob(support.CliTest):
@@ -22,7 +23,7 @@ class MainJob(support.CliTest):
     def test_a_tampered_copy_is_refused(self):
         path = self.sealed(b"x" * 100_000)
         content = bytearray(path.read_bytes())
-        content[140_000] ^= 1
+        content[Layout(content).data + 100] ^= 1
         path.write_bytes(content)
         out = self.folder / "out"
         self.refused(self.b.run("open", "-o", out, path), 5, "damaged or altered")
@@ -95,7 +96,7 @@ class MainJob(support.CliTest):
         self.assertEqual(os.readlink(out / "link"), "deep/file")
         self.refused(self.b.run("open", "-o", out, path), 1, "exist")
         content = bytearray(path.read_bytes())
-        content[135_200] ^= 1
+        content[Layout(content).data + 100] ^= 1
         path.write_bytes(content)
         self.refused(self.b.run("open", "-o", self.folder / "no", path), 5)
         self.assertFalse((self.folder / "no").exists())

@@ -8,30 +8,14 @@ import os
 import pathlib
 import signal
 import subprocess
-import sys
 
 import support
 from disk_test import Disk, DiskCase
+from sealed_layout import Layout, with_headers
+from slot_changes import Changer, sha256, u16, u64, with_slots
 
-sys.path.insert(0, str(support.TOP / "tests" / "reader"))
-from cks_primitives import hkdf_expand, hkdf_extract, hmac_sha256, sha256  # noqa: E402
-
-HEADER = 65536
+HEADER = 4096  # of a file for one host or two
 COPIES = (4096, 4096 + HEADER)
-
-
-def with_slots(content, data_key, change):
-    """Both header copies with the slots that `change` makes of theirs, and all else as it has to be. docs/format.md, "Header copies"."""
-    immutable_size, slots_size = (int.from_bytes(content[at:at + 4], "big") for at in (4096 + 16, 4096 + 20))
-    start = 4096 + 24
-    immutable = content[start:start + immutable_size]
-    slots = change(content[start + immutable_size:start + immutable_size + slots_size])
-    key = hkdf_expand(hkdf_extract(sha256(immutable), data_key), b"ckpt-seal/v1/header", 32)
-    block = content[4096:4096 + 20] + len(slots).to_bytes(4, "big") + immutable + slots
-    block += hmac_sha256(key, block)
-    block += bytes(HEADER - 32 - len(block))
-    block += sha256(block)
-    return content[:4096] + 2 * block + content[4096 + 2 * HEADER:]
 
 
 class RewrapCase(support.CliTest):
@@ -63,9 +47,6 @@ class RewrapCase(support.CliTest):
         content = pathlib.Path(path).read_bytes()
         return [content[at:at + HEADER] for at in COPIES]
 
-    def with_headers(self, content, first, second):
-        return content[:4096] + first + second + content[4096 + 2 * HEADER:]
-
     def is_whole(self, path, *hosts):
         """Both copies are one, no warning, and these hosts open it."""
         first, second = self.headers(path)
@@ -94,17 +75,55 @@ class Rewrap(RewrapCase):
         self.succeeds(self.b.run("rewrap", path, "--add", self.c.record()))
         self.succeeds(self.c.run("host", "trust", "--remove", "host-b", "--as", "origin"))
         self.addCleanup(self.c.run, "host", "trust", self.b.record(), "--as", "origin")
-        self.refused(self.c.run("open", "-o", "-", path), 4, "added by a host", "not trusted")
+        self.refused(self.c.run("open", "-o", "-", path), 4, "changed by a host", "not trusted")
         self.opens(self.b, path)
+
+    def test_its_twin_who_had_a_slot_before_has_to_trust_the_changer_too(self):
+        path = self.sealed(b"some content", "host-b", "--to", "self")
+        self.opens(self.a, path)
+        done = self.succeeds(self.b.run("rewrap", path, "--add", self.c.record()))
+        self.assertIn(b"has to trust this host as origin, too", done.stderr)
+        self.refused(self.a.run("open", "-o", "-", path), 4, "changed by a host", "not trusted")
+        self.opens(self.a, path, "--trust", self.b.record())
+
+    def test_a_change_that_nobody_signs(self):
+        path = self.sealed()
+        before = path.read_bytes()
+        self.succeeds(self.b.run("rewrap", path, "--unsigned", "--add", self.c.record()))
+        for host in (self.b, self.c):
+            self.refused(host.run("open", "-o", "-", path), 4, "not signed", "--allow-unsigned")
+            self.opens(host, path, "--allow-unsigned")
+        shown = self.json(self.b.run("--json", "inspect", path))
+        self.assertEqual((shown["changer"], [slot["vouched_for"] for slot in shown["slots"]]), ("unsigned", [True, False]))
+        # Who can sign makes it good again, for those slots that the origin put there.
+        self.succeeds(self.b.run("rewrap", path, "--allow-unsigned", "--remove", "1"))
+        self.is_whole(path, self.b)
+        # Who cannot is told before anything is written.
+        path.write_bytes(before)
+        self.succeeds(self.b.run("rewrap", path, "--add", "passphrase", "--new-passphrase-fd", "0", input=b"horse\n"))
+        before = path.read_bytes()
+        nobody = ("--state", self.folder / "nobody", "rewrap", path, "--trust", self.a.record(), "--trust", self.b.record(),
+                  "--identity", "passphrase", "--passphrase-fd", "0", "--remove", self.b.record(), "--only-passphrase")
+        self.refused(support.run(*nobody, input=b"horse\n"), 2, "cannot sign the change", "--unsigned")
+        self.assertEqual(path.read_bytes(), before)
+        self.succeeds(support.run(*nobody, "--unsigned", input=b"horse\n"))
+        by_passphrase = ("--identity", "passphrase", "--passphrase-fd", "0")
+        self.refused(self.b.run("open", "-o", "-", path, *by_passphrase, input=b"horse\n"), 4, "--allow-unsigned")
+        self.opens(self.b, path, *by_passphrase, "--allow-unsigned", input=b"horse\n")
 
     def test_its_twin_an_added_slot_with_another_signature(self):
         path = self.sealed()
         self.succeeds(self.b.run("rewrap", path, "--add", self.c.record()))
-        # Of the last slot; the header is sound and has the right MAC.
+        # Of the last slot; the header is sound, has the right MAC, and a host that is trusted has signed it.
         path.write_bytes(with_slots(path.read_bytes(), self.b.unseal_by_other_means(path),
-                                    lambda slots: slots[:-1] + bytes([slots[-1] ^ 1])))
-        self.refused(self.c.run("open", "-o", "-", path), 5, "signature of who added its slot")
+                                    lambda slots: slots[:-1] + bytes([slots[-1] ^ 1]), Changer(self.b), 3))
+        self.refused(self.c.run("open", "-o", "-", path), 5, "slot 1 was put there by nobody who may")
         self.opens(self.b, path)
+        self.refused(self.b.run("verify", path), 5, "vouches for its slot 1")
+        # The next change takes it out.
+        self.succeeds(self.b.run("rewrap", path))
+        self.is_whole(path, self.b)
+        self.assertEqual(len(self.slots(path)), 1)
 
     def test_who_is_removed_is_in_neither_copy(self):
         path = self.sealed(b"some content", "host-b", "--to", self.c.record())
@@ -220,14 +239,15 @@ class Rewrap(RewrapCase):
 
     def test_its_header_has_an_end(self):
         path = self.sealed()
-        filler = (99).to_bytes(2, "big") + (1).to_bytes(2, "big")  # of an unknown kind, added by nobody
+        changer = Changer(self.b)
+        used = Layout(path.read_bytes()).behind_slots - 4096 + (32 + 8 + 68) + 64  # with a change, MAC and checksum
+        # Of an unknown kind. A passphrase slot of an adder has 201 bytes: there is room for one, and not for two.
+        body = bytes(HEADER - 300 - used - 8 - (32 + 8 + 8 + 68))
 
         def nearly_full(slots):
-            # A passphrase slot of an adder has 189 bytes: there is room for one, and not for two.
-            body = HEADER - 300 - (24 + 130 + 64) - len(slots) - 8 - 104
-            return (2).to_bytes(2, "big") + slots[2:] + filler + body.to_bytes(4, "big") + bytes(body + 104)
+            return u16(2) + slots[2:] + changer.added(path.read_bytes(), 2, 99, body)
 
-        path.write_bytes(with_slots(path.read_bytes(), self.b.unseal_by_other_means(path), nearly_full))
+        path.write_bytes(with_slots(path.read_bytes(), self.b.unseal_by_other_means(path), nearly_full, changer))
         add = ("--add", "passphrase", "--new-passphrase-fd", "0")
         self.succeeds(self.b.run("rewrap", path, *add, input=b"horse\n"))
         before = path.read_bytes()
@@ -300,24 +320,26 @@ class RewrapInterrupted(InterruptedCase):
         new = self.headers(path)[0]
         # Two checksums may end with the same bytes, and without those the new one is whole.
         last = max(at for at in range(HEADER) if new[at] != old[at])
-        for cut in (1, 24, 512, 4096, 8192, HEADER - 32, last):
+        for cut in (1, 24, 300, 512, 700, HEADER - 32, last):
             torn = new[:cut] + old[cut:]
             for first, second, is_new in ((old, torn, False), (torn, new, True)):
                 with self.subTest((cut, is_new)):
-                    path.write_bytes(self.with_headers(content, first, second))
+                    path.write_bytes(with_headers(content, first, second))
                     self.assertEqual(self.opens_and_is_completed(path), is_new)
 
     def test_a_forged_newer_copy_is_not_spread(self):
-        """Its checksum needs no key, its MAC does: refused, and the copy that opens the file is left."""
+        """Its checksum needs no key: refused for who has not signed it, and else by its MAC; the copy that opens is left."""
         path = self.sealed()
         content = path.read_bytes()
+        layout = Layout(content)
         good = self.headers(path)[0]
-        forged = bytearray(good)
-        forged[8:16] = (7).to_bytes(8, "big")
-        forged[-32:] = sha256(bytes(forged[:-32]))
-        path.write_bytes(self.with_headers(content, good, bytes(forged)))
-        self.refused(self.b.run("rewrap", path), 5, "MAC")
-        self.assertEqual(self.headers(path), [good, bytes(forged)])
+        forged = good[:8] + u64(7) + good[16:layout.behind_slots - 4096] + bytes(32 + 8 + 4)  # changed by nobody
+        forged = (forged + b"\1" * 32).ljust(HEADER - 32, b"\0")
+        forged += sha256(forged)
+        path.write_bytes(with_headers(content, good, forged))
+        self.refused(self.b.run("rewrap", path), 4, "has not signed")
+        self.refused(self.b.run("rewrap", path, "--allow-unsigned"), 5, "MAC")
+        self.assertEqual(self.headers(path), [good, forged])
 
     def test_as_few_bytes_whatever_the_size(self):
         for size in (1, 50_000_000):
@@ -361,7 +383,7 @@ class RewrapPowerCuts(InterruptedCase, DiskCase):
         path, done = self.found_after("fsync", "delay_enter=1:when=1")
         self.succeeds(done)
         self.is_whole(path, self.b, self.c)
-        self.refused(self.a.run("open", "-o", "-", path), 9)
+        self.refused(self.a.run("open", "-o", "-", path, "--trust", self.b.record()), 9)
 
 
 class Shred(RewrapCase):
@@ -380,7 +402,7 @@ class Shred(RewrapCase):
         for copy in (first, second):
             self.assertGreater(len(set(copy[at:at + 16] for at in range(0, HEADER, 16))), HEADER // 16 - 10)
         self.assertNotEqual(first, second)
-        self.assertEqual(self.with_headers(path.read_bytes(), *[content[at:at + HEADER] for at in COPIES]), content)
+        self.assertEqual(with_headers(path.read_bytes(), *[content[at:at + HEADER] for at in COPIES]), content)
 
     def test_refused(self):
         plain = self.write("plain", b"p" * 200_000)

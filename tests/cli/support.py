@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the command that was built, each test on hosts and folders of its own, and cleans up by pid."""
-import hashlib
 import json
 import os
 import pathlib
@@ -9,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 import unittest
+
+import sealed_layout
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = None  # folder of ckpt-seal; set by main()
@@ -172,11 +173,7 @@ class CliTest(unittest.TestCase):
 
     def alter(self, path, content, at):
         """Another file: a byte of both header copies is changed, and so is the checksum, which needs no key (docs/format.md)."""
-        size = 65536
-        copy = bytearray(content[4096:4096 + size])
-        copy[at - 4096] ^= 1
-        copy[-32:] = hashlib.sha256(copy[:-32]).digest()
-        path.write_bytes(content[:4096] + copy + copy + content[4096 + 2 * size:])
+        path.write_bytes(sealed_layout.altered(content, at))
 
     def json(self, done):
         return json.loads(done.stdout)

@@ -147,7 +147,7 @@ class TokensOfNss(WithFailures, TokenCase):
         start = content.index(b"numbers") + len(b"numbers") + 2
         for offset in (0, 1, 100, 255):
             self.alter(self.folder / "k.cks", content, start + offset)
-            self.refused(self.open(uri), 5, "does not decrypt")
+            self.refused(self.open(uri), 5)
 
     def test_ecdh(self):
         self.make_key("curve", "EC:prime256v1", "04", "--usage-derive")
@@ -298,13 +298,13 @@ class TokenCalls(WithFailures, TokenCase):
         self.refused(self.with_failure(self.open, call="C_DeriveKey", rv=KEY_FUNCTION_NOT_PERMITTED), 1, "CKA_DERIVE")
 
     def test_a_damaged_slot_is_not_the_token(self):
-        """A point that the token refuses is refused before it is asked."""
+        """It is refused before the token is asked."""
         self.succeeds(self.seal(self.uri()))
         content = (self.folder / "k.cks").read_bytes()
         self.alter(self.folder / "k.cks", content, content.index(b"backup") + len(b"backup") + 2 + 10)
         log = self.folder / "calls"
         self.refused(self.with_failure(self.open, log=log), 5)
-        self.assertNotIn("C_DeriveKey", log.read_text())
+        self.assertFalse(log.exists(), "the module was loaded")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 
+import sealed_layout
 import support
 from limit_case import CONTENT, COUNTER, LimitCase, utc, wait_for
 
@@ -103,18 +104,18 @@ class UseLimits(LimitCase):
         whole = self.path.read_bytes()
         before = self.uses_path.read_bytes()
         size = len(whole)
-        for at in (200, 4096 + 40, size - 4096 + 30, size - 4096 - 16384 + 5, size - 1):
+        layout = sealed_layout.Layout(whole)
+        self.stays_shut(5, path=self.write("altered.cks", sealed_layout.altered(whole, layout.immutable + 16)))
+        for at in (200, layout.signature, layout.manifest + 5, size - 1):
             altered = bytearray(whole)
             altered[at] ^= 1
-            if at == 4096 + 40:
-                altered[4096 + 65536 + 40] ^= 1
             self.stays_shut(5, path=self.write("altered.cks", altered))
         self.stays_shut(5, path=self.write("cut.cks", whole[:-4096]))
         self.refused(self.open(*BY_PASSPHRASE, input=PASSPHRASE), 9)
         self.assertEqual(self.uses_path.read_bytes(), before)
         # A chunk is found damaged when it is given out, and by then a use is written down.
         altered = bytearray(whole)
-        altered[4096 + 2 * 65536] ^= 1
+        altered[layout.data] ^= 1
         self.stays_shut(5, path=self.write("altered.cks", altered))
         self.stays_shut(6, "used up")
 

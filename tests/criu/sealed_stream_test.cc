@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "base/process.h"
@@ -164,13 +165,15 @@ Restored restore_from(const Bytes& file, const std::function<int(FakeCriu&, Hook
       keep,
       [&](HelperChannel& channel) -> Result<HelperReport> {
         CKPTSEAL_ASSIGN(SealedFile sealed, SealedFile::open(input.get()));
-        CKPTSEAL_ASSIGN(const SignatureState state, sealed.verify_origin(origins, false));
+        const ReaderTrust trust{origins, false};
+        CKPTSEAL_ASSIGN(const SignatureState state, sealed.verify_origin(trust));
         if (state != SignatureState::good) return Error{};
+        const test::Identities alice = test::identities_for({"alice"});
         CKPTSEAL_ASSIGN(const UnlockedSlot slot,
-                        unlock_slot(sealed.header(), test::identities_for({"alice"})));
+                        find_slot(sealed, {alice, trust, std::nullopt, {}}));
         Workers workers(2);
         CKPTSEAL_TRY(enter_sandbox());
-        CKPTSEAL_ASSIGN(const UnlockedFile unlocked, UnlockedFile::open(sealed, slot, {}, 0));
+        CKPTSEAL_ASSIGN(const UnlockedFile unlocked, UnlockedFile::open(sealed, slot));
         UnlockedFileSource source(unlocked, workers);
         const ServeOutcome outcome = serve(ends.streamer.get(), control_of(channel), source);
         if (!outcome.status.ok()) {
@@ -223,6 +226,27 @@ TEST(SealedStreamTest, ADumpIsRestored) {
   EXPECT_EQ(restored.criu.code, 0);
   EXPECT_EQ(restored.stopped, 0);
   EXPECT_EQ(restored.report.value().content_bytes(), pages_size + 3000 + inventory().size());
+}
+
+// docs/format.md, "Chunks": of chunks of zeros nothing is stored, and CRIU gets them all the same.
+TEST(SealedStreamTest, PagesOfZerosAreRestored) {
+  Bytes pages = pattern("pages", pages_size);
+  std::fill_n(pages.begin() + (1 << 20), 1 << 20, std::uint8_t{0});
+  const Sealed sealed = seal_dump([&](FakeCriu& criu, Hook& hook) {
+    criu.dump("pages-1.img", pages);
+    criu.dump("inventory.img", inventory());
+    return hook.ask() ? 0 : 2;
+  });
+  ASSERT_TRUE(sealed.report.ok()) << sealed.report.error().message;
+  EXPECT_LT(sealed.file.size(), pages_size - (1 << 20) + 65536);
+  const Restored restored = restore_from(sealed.file, [&](FakeCriu& criu, Hook& hook) {
+    if (criu.restore("inventory.img") != inventory()) return 1;
+    if (criu.restore("pages-1.img") != pages) return 3;
+    return hook.ask() ? 0 : 6;
+  });
+  ASSERT_TRUE(restored.report.ok()) << restored.report.error().message;
+  EXPECT_EQ(restored.criu.code, 0);
+  EXPECT_EQ(restored.report.value().content_bytes(), pages_size + inventory().size());
 }
 
 TEST(SealedStreamTest, ADumpThatIsAbortedIsNoFile) {

@@ -33,6 +33,8 @@ class Corpus {
   std::filesystem::path folder_;
 };
 
+// Parts of the sealed checkpoints in a folder, and how many there are.
+std::size_t add_vectors(const Corpus& corpus, const std::filesystem::path& folder);
 // Event logs, EFI images, and what is said of PCRs.
 void add_boots(const Corpus& corpus);
 

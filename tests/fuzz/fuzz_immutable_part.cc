@@ -2,7 +2,7 @@
 //
 // docs/format.md, "Immutable part".
 #include "fuzz.h"
-#include "sealing/header.h"
+#include "sealing/immutable_part.h"
 
 using namespace ckptseal;        // NOLINT(google-build-using-namespace)
 using namespace ckptseal::fuzz;  // NOLINT(google-build-using-namespace)

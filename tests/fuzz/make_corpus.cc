@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Cuts the files of tests/vectors into the small inputs of the fuzz targets, and records a software
-// TPM. Run by scripts/fuzz.sh --make-corpus, which adds to tests/fuzz/corpus what reaches code that
-// the corpus does not. That is committed, so that the tests read the same with every run.
+// Makes the small inputs of the fuzz targets: cuts sealed checkpoints out of an unpacked folder of
+// tests/vectors, writes others by hand, and records a software TPM. Run by scripts/fuzz.sh
+// --make-corpus, which adds to tests/fuzz/corpus what reaches code that the corpus does not. That
+// is committed, so that the tests read the same with every run.
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <stdexcept>
 
-#include "base/fd.h"
 #include "corpus.h"
 #include "hosts/host_record_wire.h"
 #include "hybrid_vectors.h"
-#include "keymgr/passphrase/passphrase.h"
 #include "keymgr/public_key/hybrid_slot.h"
 #include "keymgr/public_key/slot.h"
 #include "keymgr/recovery/recovery.h"
@@ -26,7 +25,6 @@
 #include "policies/use_record.h"
 #include "proto/helper.pb.h"
 #include "public_key_vectors.h"
-#include "sealing/unlocked_file.h"
 #include "software_host.h"
 #include "tpm_relay.h"
 
@@ -35,121 +33,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using fuzz::Corpus;
-constexpr std::size_t header_size = std::size_t{1} << smallest_header_log2;
-
-// As long as it must be: the targets put the zeros back.
-ByteView without_zeros(ByteView bytes) {
-  while (!bytes.empty() && bytes.back() == 0) bytes = bytes.first(bytes.size() - 1);
-  return bytes;
-}
-
-void add_slots(const Corpus& corpus, const HeaderBlock& header) {
-  ByteWriter slots;
-  slots.u8(static_cast<std::uint8_t>(static_cast<int>(header.immutable.suite) - 1))
-      .bytes(serialize_slots(header.slots));
-  corpus.add("slots", slots.view());
-  for (const Slot& slot : header.slots) {
-    if (slot.body.kind == static_cast<std::uint16_t>(SlotKind::tpm2)) {
-      corpus.add("tpm_slot", slot.body.bytes);
-    }
-    if (slot.body.kind == static_cast<std::uint16_t>(SlotKind::passphrase)) {
-      corpus.add("passphrase_slot", slot.body.bytes);
-    }
-    if (slot.body.kind == static_cast<std::uint16_t>(SlotKind::recovery)) {
-      corpus.add("recovery_slot", slot.body.bytes);
-    }
-    if (slot.body.kind == static_cast<std::uint16_t>(SlotKind::threshold)) {
-      corpus.add("threshold_slot", slot.body.bytes);
-    }
-  }
-}
-
-// The pages that decrypt, as pages that do not parse are wanted too.
-void add_pages(const Corpus& corpus, const SealedFile& file, const Secret& data_key) {
-  const ImmutablePart& immutable = file.immutable();
-  Result<FileKeys> keys = FileKeys::derive(data_key, file.header().immutable_bytes);
-  if (!keys.ok()) return;
-  Result<Aead> aead = Aead::make(cipher_of(immutable.suite), keys.value().manifest_key());
-  for (std::uint64_t p = 0; aead.ok() && p < file.trailer().page_count; ++p) {
-    Result<Bytes> page = file.read_page(p);
-    if (!page.ok()) return;
-    Tag tag{};
-    std::copy(page.value().end() - 16, page.value().end(), tag.begin());
-    const MutableByteView plaintext = MutableByteView(page.value()).first(page_plaintext_size);
-    const bool last = p + 1 == file.trailer().page_count;
-    const Result<bool> fits = aead.value().decrypt(position_nonce(p, last), {}, plaintext, tag);
-    if (!fits.ok() || !fits.value()) continue;
-    ByteWriter input;
-    input.u8(static_cast<std::uint8_t>(static_cast<unsigned>(immutable.suite) - 1 +
-                                       4 * (immutable.chunk_log2 - smallest_chunk_log2)));
-    corpus.add("manifest_page", input.bytes(without_zeros(plaintext)).view());
-  }
-}
-
-void add_whole(const Corpus& corpus, int fd, Identity& identity) {
-  Result<SealedFile> file = SealedFile::open(fd);
-  if (!file.ok() || !file.value().hash_manifest().ok()) return;
-  const HeaderBlock& header = file.value().header();
-  for (const Slot& slot : header.slots) {
-    Result<std::optional<Secret>> key = identity.unwrap(slot.body, header.immutable.checkpoint());
-    if (!key.ok() || !key.value()) continue;
-    add_pages(corpus, file.value(), *key.value());
-    return;
-  }
-}
-
-void add_file(const Corpus& corpus, const fs::path& path, Identity& identity) {
-  const Result<Bytes> content = read_file(path.string(), std::size_t{4} << 20, path.string());
-  if (!content.ok()) throw std::runtime_error(content.error().message);
-  const ByteView file(content.value());
-  if (file.size() < block_size + 2 * header_size + block_size) return;
-  const ByteView preamble = without_zeros(file.first(block_size));
-  Bytes end(file.end() - block_size, file.end() - 32);
-  // Signatures differ in all files and mean nothing here.
-  if (!all_zero(ByteView(end).subspan(26, 64))) std::fill_n(end.begin() + 26, 64, 0x77);
-  const ByteView trailer = without_zeros(end);
-  ByteView copies[2];
-  for (std::size_t i = 0; i < 2; ++i) {
-    copies[i] = without_zeros(
-        file.subspan(block_size + i * header_size, header_size).first(header_size - 32));
-    corpus.add("header", copies[i]);
-  }
-  corpus.add("preamble", preamble);
-  corpus.add("trailer", ByteWriter().u64(file.size()).bytes(trailer).view());
-  ByteWriter whole;
-  for (const ByteView part : {preamble, copies[0], copies[1], trailer}) {
-    whole.u16(static_cast<std::uint16_t>(std::min<std::size_t>(part.size(), 0xffff))).bytes(part);
-  }
-  corpus.add("sealed_file", whole.view());
-  const Result<HeaderBlock> header = HeaderBlock::parse(file.subspan(block_size, header_size));
-  if (header.ok()) {
-    corpus.add("immutable_part", header.value().immutable_bytes);
-    add_slots(corpus, header.value());
-  }
-  const Result<UniqueFd> fd = open_file(path.string(), O_RDONLY, path.string());
-  if (fd.ok()) add_whole(corpus, fd.value().get(), identity);
-}
-
-// One trailer that fits the target's start of the data area with the smallest possible file, and
-// a whole file of that kind, for the cut files of the vectors lack their pages.
-void add_smallest_file(const Corpus& corpus) {
-  ImmutablePart immutable;
-  const Secret key = std::move(Secret::copy_of(Bytes(32, 1))).value();
-  const Slot slot{{2, Bytes(10, 2)}, std::nullopt};
-  const Bytes block = HeaderBlock::build(1, immutable.serialize(), {slot}, header_size, key);
-  const ByteView front = without_zeros(ByteView(block).first(header_size - 32));
-  Trailer trailer{immutable.data_start(), 1, std::nullopt};
-  const Bytes trailer_block = trailer.serialize();
-  const ByteView end = without_zeros(ByteView(trailer_block).first(block_size - 32));
-  const Bytes preamble_block = build_preamble(smallest_header_log2);
-  const ByteView preamble = without_zeros(preamble_block);
-  ByteWriter whole;
-  for (const ByteView part : {preamble, front, front, end}) {
-    whole.u16(static_cast<std::uint16_t>(part.size())).bytes(part);
-  }
-  corpus.add("sealed_file", whole.view());
-  corpus.add("trailer", ByteWriter().u64(trailer.manifest_end() + block_size).bytes(end).view());
-}
 
 void add_host_records(const Corpus& corpus) {
   const test::SoftwareHost host;
@@ -319,6 +202,8 @@ void add_threshold_slots(const Corpus& corpus) {
     corpus.add("threshold_slot", slot.serialize());
   }
   slot.needed = 2;
+  slot.shares.assign(2, {0x1234, body});  // of an unknown kind
+  corpus.add("threshold_slot", slot.serialize());
   slot.shares.assign(2, {5, body});  // nested
   corpus.add("threshold_slot", slot.serialize());
 }
@@ -413,15 +298,7 @@ void add_tpm_answers(const Corpus& corpus) {
 
 int make(const fs::path& vectors, const fs::path& folder) {
   const Corpus corpus(folder);
-  PassphraseIdentity identity(
-      std::move(Secret::copy_of(as_bytes("correct horse battery staple"))).value(), 1 << 20);
-  std::size_t count = 0;
-  for (const auto& entry : fs::directory_iterator(vectors)) {
-    if (entry.path().extension() != ".cks") continue;
-    add_file(corpus, entry.path(), identity);
-    ++count;
-  }
-  add_smallest_file(corpus);
+  const std::size_t count = fuzz::add_vectors(corpus, vectors);
   add_host_records(corpus);
   add_messages(corpus);
   add_stream_requests(corpus);

@@ -129,23 +129,28 @@ TEST_F(PassphraseTest, CostsAreBounded) {
   expect_refused(memory_at, 4194305, Code::integrity);
   expect_refused(memory_at, 0xffffffff, Code::integrity);
   expect_refused(passes_at, 0, Code::integrity);
-  expect_refused(passes_at, 65, Code::integrity);
+  expect_refused(passes_at, 17, Code::integrity);
   expect_refused(lanes_at, 0, Code::integrity);
   expect_refused(lanes_at, 17, Code::integrity);
   expect_refused(lanes_at, 0x20000001, Code::integrity);  // 8 * lanes overflows
   // The bounds themselves are within.
   expect_refused(memory_at, 32, Code::policy);
   expect_refused(memory_at, 4194304, Code::failed);  // for the limit of memory
-  expect_refused(passes_at, 64, Code::policy);
+  expect_refused(passes_at, 16, Code::policy);
   expect_refused(lanes_at, 8, Code::policy);
 }
 
+// Whatever stands behind its number.
 TEST_F(PassphraseTest, ANewerDerivationIsNamed) {
-  body.bytes[0] = 2;
-  const auto key = unwrap(body, "correct horse");
-  ASSERT_FALSE(key.ok());
-  EXPECT_EQ(key.error().code, Code::integrity);
-  EXPECT_NE(key.error().message.find("newer ckpt-seal"), std::string::npos);
+  for (const std::uint8_t kdf : Bytes{0, 2, 255}) {
+    body.bytes[0] = kdf;
+    for (const Bytes& bytes : {body.bytes, Bytes{kdf}, Bytes(5000, kdf)}) {
+      const auto key = unwrap({2, bytes}, "correct horse");
+      ASSERT_FALSE(key.ok());
+      EXPECT_EQ(key.error().code, Code::no_slot);
+      EXPECT_NE(key.error().message.find("newer ckpt-seal"), std::string::npos);
+    }
+  }
 }
 
 TEST_F(PassphraseTest, TheNeedForMemoryIsNamed) {
@@ -160,6 +165,58 @@ TEST_F(PassphraseTest, TheNeedForMemoryIsNamed) {
   put_u32(body.bytes, memory_at, 65);
   EXPECT_EQ(unwrap(body, "correct horse", some_checkpoint, 64).error().code, Code::failed);
   EXPECT_EQ(unwrap(body, "correct horse", some_checkpoint, 65).error().code, Code::policy);
+}
+
+// docs/format.md, "Which slot opens": whoever made the file may have put many slots there.
+class PassphraseWork : public PassphraseTest {
+ protected:
+  SlotBody with_cost(std::uint32_t memory, std::uint32_t passes) const {
+    SlotBody out = body;
+    put_u32(out.bytes, memory_at, memory);
+    put_u32(out.bytes, passes_at, passes);
+    return out;
+  }
+  // One derivation with a passphrase that is not right for it.
+  Code try_slot(std::uint32_t memory, std::uint32_t passes) {
+    const auto key = identity.unwrap(with_cost(memory, passes), some_checkpoint);
+    EXPECT_FALSE(key.ok());
+    return key.ok() ? Code{} : key.error().code;
+  }
+
+  PassphraseIdentity identity{text("wrong horse"), 64};  // 16 * 64 KiB in all
+};
+
+TEST_F(PassphraseWork, HasALimitOverAllSlots) {
+  for (int i = 0; i < 16; ++i) EXPECT_EQ(try_slot(64, 1), Code::policy) << i;
+  EXPECT_EQ(try_slot(64, 1), Code::failed);
+  EXPECT_EQ(try_slot(32, 1), Code::failed);
+}
+
+TEST_F(PassphraseWork, IsMemoryTimesPasses) {
+  EXPECT_EQ(try_slot(64, 16), Code::policy) << "all of it at once";
+  EXPECT_EQ(try_slot(32, 1), Code::failed);
+}
+
+TEST_F(PassphraseWork, WhatIsNotDoneDoesNotCount) {
+  EXPECT_EQ(try_slot(64, 15), Code::policy);
+  EXPECT_EQ(try_slot(65, 1), Code::failed) << "too much memory";
+  EXPECT_EQ(try_slot(64, 2), Code::failed) << "too much work";
+  EXPECT_EQ(try_slot(64, 17), Code::integrity) << "not as the page says";
+  EXPECT_EQ(try_slot(31, 1), Code::integrity);
+  SlotBody other = body;
+  other.kind = 1;
+  EXPECT_FALSE(identity.unwrap(other, some_checkpoint).value());
+  EXPECT_EQ(try_slot(64, 1), Code::policy) << "as much as was left";
+  EXPECT_EQ(try_slot(32, 1), Code::failed);
+}
+
+TEST_F(PassphraseWork, ASlotThatOpensIsWorkToo) {
+  PassphraseIdentity right(text("correct horse"), 64);
+  for (int i = 0; i < 16; ++i) ASSERT_TRUE(right.unwrap(body, some_checkpoint).ok()) << i;
+  const auto key = right.unwrap(body, some_checkpoint);
+  ASSERT_FALSE(key.ok());
+  EXPECT_EQ(key.error().code, Code::failed);
+  EXPECT_NE(key.error().message.find("--max-memory"), std::string::npos) << key.error().message;
 }
 
 TEST_F(PassphraseTest, OtherKindsAreSkipped) {
@@ -191,7 +248,7 @@ TEST_F(PassphraseTest, ALongPassphraseIsRefused) {
 
 TEST_F(PassphraseTest, TheRecipientRefusesWhatItCannotMake) {
   for (const Argon2Cost& cost : {Argon2Cost{31, 1, 4}, Argon2Cost{64, 0, 4}, Argon2Cost{64, 1, 0},
-                                 Argon2Cost{64, 65, 4}, Argon2Cost{1024, 1, 17}}) {
+                                 Argon2Cost{64, 17, 4}, Argon2Cost{1024, 1, 17}}) {
     const auto slot = PassphraseRecipient(text("x"), cost).wrap(data_key, some_checkpoint);
     ASSERT_FALSE(slot.ok());
     EXPECT_EQ(slot.error().code, Code::usage);

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
+
 #include "ecc_area.h"
 #include "fake_tpm.h"
 #include "keymgr/tpm2/ecdh_p256.h"
@@ -142,11 +144,17 @@ TEST_F(SlotTest, LengthsAreFixed) {
   }
 }
 
+// Whatever stands behind it.
 TEST_F(SlotTest, ANewerPolicyFormIsNamed) {
-  body.bytes[form_at] = 3;
-  const Error error = refusal(body);
-  EXPECT_EQ(error.code, Code::integrity);
-  EXPECT_NE(error.message.find("newer ckpt-seal"), std::string::npos) << error.message;
+  for (const std::uint8_t form : Bytes{0, 3, 4, 255}) {
+    body.bytes[form_at] = form;
+    for (const std::size_t size : {mask_at, values_at, slot_size}) {
+      const ByteView front = ByteView(body.bytes).first(size);
+      const Error error = refusal({1, Bytes(front.begin(), front.end())});
+      EXPECT_EQ(error.code, Code::no_slot) << size;
+      EXPECT_NE(error.message.find("newer ckpt-seal"), std::string::npos) << error.message;
+    }
+  }
   // Of another host it is none of our business.
   body.bytes[32 + 5] ^= 1;
   const auto skipped = unwrap(body);
@@ -181,6 +189,109 @@ TEST_F(SlotTest, ADamagedSlotNeverReachesTheTpm) {
   damaged.bytes.resize(65);
   EXPECT_EQ(refusal(damaged).code, Code::integrity);
   EXPECT_EQ(tpm.unseal_calls, 0);
+}
+
+// Another slot would have to wait for it again.
+TEST_F(SlotTest, ATpmThatIsGoneIsNotAskedAgain) {
+  Tpm2Identity identity(tpm, parent.name());
+  tpm.fail_with(Error{Code::unavailable, "Gone.", 8});
+  EXPECT_EQ(identity.unwrap(body, some_checkpoint).error().code, Code::unavailable);
+  EXPECT_EQ(tpm.unseal_calls, 1);
+  tpm.fail_with(std::nullopt);
+  const auto again = identity.unwrap(body, some_checkpoint);
+  ASSERT_FALSE(again.ok());
+  EXPECT_EQ(again.error().code, Code::unavailable);
+  EXPECT_EQ(tpm.unseal_calls, 1);
+  EXPECT_TRUE(Tpm2Identity(tpm, parent.name()).unwrap(body, some_checkpoint).ok()) << "the twin";
+}
+
+// docs/format.md, "Suites": the key would go to another host.
+TEST_F(SlotTest, AnExclusiveSlotDoesNotMigrate) {
+  constexpr Checkpoint exclusive{some_checkpoint.id, {}, true};
+  const EcPoint authority = p256_public_point(random_p256_scalar().value()).value();
+  const ApprovalTerm restore{ApprovalPurpose::restore, authority, "fleet"};
+  const ApprovalTerm migrate{ApprovalPurpose::migrate, authority, "fleet"};
+  const Policy both{{AnyTerm{{Policy{{restore}}, Policy{{migrate}}}}}};
+  const Policy deep{{AnyTerm{{both, of_pcrs(approved_pcrs())}}}};
+  for (const Policy& policy : {Policy{{migrate}}, both, deep}) {
+    Tpm2Recipient recipient(parent, policy, host);
+    const auto refused = recipient.wrap(data_key, exclusive);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, Code::usage);
+    const SlotBody slot = recipient.wrap(data_key, some_checkpoint).value();
+    EXPECT_TRUE(Tpm2Slot::parse(slot.bytes, some_checkpoint).ok());
+    const Result<Tpm2Slot> parsed = Tpm2Slot::parse(slot.bytes, exclusive);
+    ASSERT_FALSE(parsed.ok());
+    EXPECT_EQ(parsed.error().code, Code::integrity);
+  }
+  for (const Policy& policy : {Policy{{restore}}, of_pcrs(approved_pcrs())}) {
+    const SlotBody slot = Tpm2Recipient(parent, policy, host).wrap(data_key, exclusive).value();
+    EXPECT_TRUE(Tpm2Slot::parse(slot.bytes, exclusive).ok());
+  }
+}
+
+// A TPM that counts wrong PINs, and what a run asks of it.
+class PinSlotTest : public SlotTest {
+ protected:
+  class Counting : public test::FakeTpm {
+   public:
+    Result<Secret> unseal(const SealedObject& object, const PolicyRun& run) override {
+      if (run.pin == nullptr || answer.code == Code{}) return FakeTpm::unseal(object, run);
+      ++wrong_pins;
+      return answer;
+    }
+    Error answer{Code::policy, "Wrong.", 0x98e};  // TPM_RC_AUTH_FAIL
+    int wrong_pins = 0;
+  };
+
+  PinSlotTest() {
+    PcrTerm pcrs{approved_pcrs()};
+    auto pin = std::make_shared<Secret>(Secret::copy_of(as_bytes("2468")).value());
+    Tpm2Recipient recipient(parent, Policy{{pcrs, PinTerm{}}}, host, pin);
+    with_pin = recipient.wrap(data_key, some_checkpoint).value();
+    counting.set_pcrs(approved_pcrs());
+    for (const SlotBody& slot : {body, with_pin}) {
+      counting.hold(Tpm2Slot::parse(slot.bytes, some_checkpoint).value().object, data_key.view());
+    }
+    ReleaseHelp help;
+    help.pin = [this]() -> Result<Secret> {
+      ++asked;
+      return Secret::copy_of(as_bytes("1357"));
+    };
+    identity.emplace(counting, parent.name(), help);
+  }
+  Code try_slot(const SlotBody& slot) {
+    const auto key = identity->unwrap(slot, some_checkpoint);
+    return key.ok() ? Code{} : key.error().code;
+  }
+
+  Counting counting;
+  SlotBody with_pin;
+  int asked = 0;
+  std::optional<Tpm2Identity> identity;
+};
+
+TEST_F(PinSlotTest, AWrongPinIsTriedOnce) {
+  EXPECT_EQ(try_slot(with_pin), Code::policy);
+  EXPECT_EQ(try_slot(with_pin), Code::policy);
+  EXPECT_EQ(asked, 1);
+  EXPECT_EQ(counting.wrong_pins, 1);
+  EXPECT_EQ(try_slot(body), Code{}) << "a slot without one opens behind it";
+}
+
+TEST_F(PinSlotTest, ATpmThatIsLockedIsAskedForNoPinAgain) {
+  counting.answer = Error{Code::locked, "Locked.", 0x921};
+  EXPECT_EQ(try_slot(with_pin), Code::locked);
+  EXPECT_EQ(try_slot(with_pin), Code::locked);
+  EXPECT_EQ(counting.wrong_pins, 1);
+  EXPECT_EQ(try_slot(body), Code{});
+}
+
+TEST_F(PinSlotTest, ARightPinIsAskedForOnce) {
+  counting.answer.code = Code{};
+  EXPECT_EQ(try_slot(with_pin), Code{});
+  EXPECT_EQ(try_slot(with_pin), Code{});
+  EXPECT_EQ(asked, 1);
 }
 
 TEST_F(SlotTest, ThePcrsThatDifferAreNamed) {
@@ -225,14 +336,16 @@ TEST_F(SlotTest, ARefusalWithoutADifferenceSaysTryAgain) {
 TEST_F(SlotTest, AKeyWhosePcrCannotBeCappedIsNotGivenOut) {
   ReleaseHelp help;
   help.cap_pcr = 7;
-  Tpm2Identity identity(tpm, parent.name(), help);
+  const auto unwrap_and_cap = [&] {
+    return Tpm2Identity(tpm, parent.name(), help).unwrap(body, some_checkpoint);
+  };
   tpm.fail_capping_with(Error{Code::unavailable, "Gone.", 8});
-  const auto out = identity.unwrap(body, some_checkpoint);
+  const auto out = unwrap_and_cap();
   ASSERT_FALSE(out.ok());
   EXPECT_EQ(out.error().code, Code::unavailable);
   tpm.fail_capping_with({});
-  EXPECT_TRUE(identity.unwrap(body, some_checkpoint).ok());
-  EXPECT_EQ(identity.unwrap(body, some_checkpoint).error().code, Code::policy);
+  EXPECT_TRUE(unwrap_and_cap().ok());
+  EXPECT_EQ(unwrap_and_cap().error().code, Code::policy);
 }
 
 TEST_F(SlotTest, OtherFailuresPassThrough) {

@@ -409,12 +409,14 @@ TEST_F(PolicyTest, WhatIsForMigrationAloneDoesNotOpen) {
 TEST_F(PolicyTest, EveryChangedByteOfASlotIsFoundOut) {
   const SlotBody good = seal({{approvals(), epoch(), PinTerm{}}}, "1234");
   const Approval approval = approve(statement_now());
-  for (std::size_t at = 66; at < good.bytes.size(); at += 3) {
+  constexpr std::size_t form = 66;  // of the policy: another one is not known
+  for (std::size_t at = form; at < good.bytes.size(); at += 3) {
     SlotBody bad = good;
     bad.bytes[at] ^= 1;
     const Result<Secret> out = open(bad, {{approval}, "1234", nullptr});
     ASSERT_FALSE(out.ok()) << at;
-    EXPECT_EQ(out.error().code, Code::integrity) << at << out.error().message;
+    EXPECT_EQ(out.error().code, at == form ? Code::no_slot : Code::integrity)
+        << at << out.error().message;
   }
 }
 

@@ -1,279 +1,291 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Reads sealed checkpoints, written from docs/format.md alone.
+"""Verifies, extracts or inspects a sealed checkpoint. It goes through the steps of docs/format.md, "Reading".
 
-The page claims that somebody else can write a reader from it. This is that reader: it shares no code with ckpt-seal, and
-both must agree on every file of tests/vectors. It is slow, keeps its keys in ordinary memory and is no tool for
-anything but tests and rescue.
-
-Exit codes: 0 done, 1 failed, 2 usage, 3 wrong passphrase, 4 origin or adder not trusted or unsigned, 5 integrity,
-9 no slot for the given key. `verify` also exits 5 when a spare header copy is damaged; `extract` only warns.
+It exists as the proof that docs/format.md is enough to write a reader. It is for tests: it takes keys from the command
+line and does in software what a TPM would do.
 """
 
-import argparse
+import contextlib
+import dataclasses
+import hashlib
 import json
 import os
 import sys
+import tempfile
+import time
 
-import cks_primitives as crypto
-import cks_slots
-from cks_header import PAGE, TRAILER, check_signature_algorithm, choose_copy, parse_preamble, parse_trailer
+from cks_header import CONTENTS, TRAILER, parse_copy, parse_preamble, parse_trailer, trailer_size
 from cks_manifest import Manifest
-from cks_primitives import Refused, require, sha256
+from cks_options import parse_arguments
+from cks_primitives import PAGE, ZERO32, Refused, hkdf_expand, hkdf_extract, hmac_sha256, require, same, sha256
+from cks_slots import Keys, find_data_key, vouch
 
-PREAMBLE = 4096
-
-
-class Source:
-    """A file of a fixed size that is read at offsets."""
-
-    def __init__(self, path):
-        self.file = open(path, "rb")
-        self.size = os.fstat(self.file.fileno()).st_size
-
-    def read_at(self, offset, size):
-        data = os.pread(self.file.fileno(), size, offset)
-        require(len(data) == size, "Reading", "the file became shorter while it was read")
-        return data
-
-    def close(self):
-        self.file.close()
+COPIES, IMMUTABLE, SLOTS, READING = "Header copies", "Immutable part", "Slots", "Reading"
+CHAINS, EXIT_CODES = "Chains", "Exit codes"
+NOT_ITS_FAULT, NOT_COUNTED = 1, 2
 
 
 class Trust:
-    """Fingerprints and public keys of those who may seal (origins) and those who may add slots (adders)."""
+    """The hosts that are trusted as origin, adder and changer: (identity, x, y, expires), with 0 for never."""
 
-    def __init__(self, origins=None, adders=None, allow_unsigned=False):
-        self.origins = origins or {}
-        self.adders = adders or {}
+    def __init__(self, hosts=(), allow_unsigned=False, now=None):
+        self.hosts = hosts
         self.allow_unsigned = allow_unsigned
+        self.now = int(time.time()) if now is None else now
+
+    def keys_at(self, identity, moment):
+        """The keys of a host in records that had not expired at that moment."""
+        return [(x, y) for host, x, y, expires in self.hosts
+                if host == identity and (expires == 0 or moment < expires)]
 
 
 class Checkpoint:
-    """One file. The methods are the steps of "Reading", in their order; each takes what the one before it left."""
+    """A file, read step by step: read_frame, check_origin, unlock, images, and then manifest.read_chunk."""
 
-    def __init__(self, path):
-        self.source = Source(path)
-        self.warnings = []
-        self.damaged = False
-        self.manifest = None
-        self.slot = None
+    def __init__(self, file, warn=lambda sentence: None):
+        self.file = file
+        self.warn = warn
+        self.size = file.seek(0, os.SEEK_END)
+        self.copies = []  # of each copy what it says, or why it is not sound
+        self.header = self.trailer = self.manifest = self.slot = None
+        self.page_digests = b""
+
+    def read(self, offset, size):
+        self.file.seek(offset)
+        data = self.file.read(size)
+        require(len(data) == size, READING, "the file became shorter while it was read", NOT_ITS_FAULT)
+        return data
 
     def read_frame(self):
         """Step 1."""
-        size = self.source.size
-        require(size >= PREAMBLE, "Preamble", "the file is shorter than a preamble")
-        log_h = parse_preamble(self.source.read_at(0, PREAMBLE))
-        copy_size = 1 << log_h
-        self.data_at = PREAMBLE + 2 * copy_size
-        require(size >= self.data_at + PAGE + TRAILER, "Overview", "the file is too short for its header and manifest")
-        self.trailer = parse_trailer(self.source.read_at(size - TRAILER, TRAILER), self.data_at, size)
-        blocks = [self.source.read_at(PREAMBLE + n * copy_size, copy_size) for n in (0, 1)]
-        self.header, self.damaged = choose_copy(blocks, log_h, self.warnings.append)
-        self.immutable = self.header.immutable
+        self.file.seek(0)
+        log_h = parse_preamble(self.file.read(PAGE))
+        data_start = PAGE + (2 << log_h)
+        require(self.size >= data_start + 2 * PAGE, TRAILER, f"{self.size} bytes are too few for a file")
+        blocks = [self.read(PAGE + (copy << log_h), 1 << log_h) for copy in (0, 1)]
+        self._choose([_copy_or_refusal(block, log_h) for block in blocks])
+        size = trailer_size(self.read(self.size - 36, 36), self.size, data_start)
+        block = self.read(self.size - size, size)
+        self.trailer = parse_trailer(block, self.size, data_start, self.header.immutable.origin)
+
+    def _choose(self, copies):
+        self.copies = copies
+        sound = [copy for copy in copies if not isinstance(copy, Refused)]
+        if not sound:
+            rules = {copy.rule for copy in copies}
+            rule = rules.pop() if len(rules) == 1 else COPIES
+            raise Refused(5, rule, f"neither header copy is sound: {copies[0].message}")
+        for number, copy in enumerate(copies):
+            if isinstance(copy, Refused):
+                self.warn(f"header copy {number} is not sound: {copy.message}")
+        self.header = max(sound, key=lambda copy: copy.generation)  # the first of equal ones
+        for number, copy in enumerate(copies):
+            if copy in sound and copy.immutable.digest != self.header.immutable.digest:
+                copies[number] = Refused(5, COPIES, "its immutable part is not that of the copy that is used")
+                self.warn(f"header copy {number} is not sound: {copies[number].message}")
+            elif copy in sound and copy.block != self.header.block:
+                self.warn("the header copies differ: a change of the slots was interrupted")
+
+    def require_sound_copies(self):
+        """What a check of the file demands of both copies."""
+        for number, copy in enumerate(self.copies):
+            if isinstance(copy, Refused):
+                raise Refused(5, COPIES, f"header copy {number} is not sound: {copy.message}")
 
     def check_origin(self, trust):
-        """The end of step 1, and steps 2 and 3. Nothing of the manifest is parsed here."""
-        rule = "Reading"
-        check_signature_algorithm(self.trailer, self.immutable)
-        if self.immutable.signed:
-            key = trust.origins.get(self.immutable.origin)
-            require(key is not None, rule, "the origin of the file is not trusted", code=4)
+        """Steps 2 and 3."""
+        part = self.header.immutable
+        if part.signed:
+            keys = trust.keys_at(part.origin, part.created)
+            require(keys, TRAILER, f"the origin {part.origin.hex()} is not trusted", 4)
         else:
-            require(trust.allow_unsigned, rule, "the file is not signed", code=4)
-        whole = crypto.hashlib.sha256()
-        self.page_digests = []
+            require(trust.allow_unsigned, TRAILER, "the file is unsigned, and that is not allowed", 4)
+        manifest_digest = self._digest_manifest()
+        if part.signed:
+            file_digest = sha256(b"ckpt-seal/v1/file", part.digest, manifest_digest)
+            origin_digest = sha256(b"ckpt-seal/v1/origin", file_digest, sha256(self.trailer.evidence))
+            holds = self.trailer.signature.holds(keys, origin_digest)
+            require(holds, TRAILER, "the signature of the origin does not hold")
+        self._check_change(trust)
+
+    def _digest_manifest(self):
+        """Of all pages; and it keeps that of each."""
+        whole, digests = hashlib.sha256(), bytearray()
         for number in range(self.trailer.pages):
-            page = self.source.read_at(self.trailer.manifest_at + PAGE * number, PAGE)
+            page = self.read(self.trailer.manifest + PAGE * number, PAGE)
             whole.update(page)
-            self.page_digests.append(sha256(page))
-        if self.immutable.signed:
-            digest = sha256(b"ckpt-seal/v1/file", self.immutable.digest, whole.digest())
-            good = crypto.ecdsa_verify(key, digest, self.trailer.signature)
-            require(good, "Trailer", "the signature of the file is wrong")
+            digests += sha256(page)
+        self.page_digests = bytes(digests)
+        return whole.digest()
+
+    def _check_change(self, trust):
+        header = self.header
+        if header.generation == 1:
+            return
+        if header.changer == ZERO32:
+            require(trust.allow_unsigned, COPIES, "the change of the slots is unsigned, and that is not allowed", 4)
+            return
+        keys = trust.keys_at(header.changer, header.changed)
+        require(keys, COPIES, f"the changer {header.changer.hex()} is not trusted", 4)
+        holds = header.change.holds(keys, header.change_to_sign)
+        require(holds, COPIES, "the signature of the changer does not hold")
+
+    def require_vouched(self, trust):
+        """What a check of the file demands of all slots."""
+        for slot in self.header.slots:
+            try:
+                vouch(slot, self.header, trust)
+            except Refused as refusal:
+                raise Refused(5, SLOTS, f"slot {slot.index} is not vouched for: {refusal.message}") from None
+
+    def require_content(self):
+        """The end of step 5: it follows no chains and counts no uses."""
+        part = self.header.immutable
+        require(not part.has_parent, CHAINS, "the file has a parent, and this reader follows no chains", NOT_ITS_FAULT)
+        require(not part.restores, IMMUTABLE, "the file limits its uses, and this reader counts none", NOT_COUNTED)
 
     def unlock(self, keys, trust):
-        """Steps 4 to 6."""
-        self.slot, data_key = cks_slots.unwrap(self.header.slots, self.immutable, keys)
-        prk = crypto.hkdf_extract(self.immutable.checkpoint_id, data_key)
-        commitment = crypto.hkdf_expand(prk, b"ckpt-seal/v1/commitment", 32)
-        same = crypto.hmac.compare_digest(commitment, self.immutable.commitment)
-        require(same, "Keys", "the slot gives another key than the one that the file is committed to")
-        manifest = Manifest(self.source, self.immutable, self.trailer, self.data_at, data_key, self.page_digests)
-        mac = crypto.hmac_sha256(manifest.header_key(), self.header.maced)
-        require(crypto.hmac.compare_digest(mac, self.header.mac), "Header copies", "the header's MAC is wrong")
-        manifest.check()
-        self.check_adder(manifest, trust)
-        self.manifest = manifest
-
-    def check_adder(self, manifest, trust):
-        rule = "Slots"
-        slot = self.slot
-        if slot.adder == 0:
-            require(slot.digest in manifest.slot_digests, rule, "the slot was not there at sealing")
-            return
-        key = trust.adders.get(slot.adder_host)
-        require(key is not None, rule, "the host that added the slot is not trusted", code=4)
-        generation = slot.generation.to_bytes(8, "big")
-        digest = sha256(b"ckpt-seal/v1/slot", self.immutable.checkpoint_id, generation, slot.digest)
-        require(crypto.ecdsa_verify(key, digest, slot.signature), rule, "the signature of the slot's adder is wrong")
+        """Step 4."""
+        part = self.header.immutable
+        in_time = part.not_after == 0 or trust.now < part.not_after
+        require(in_time, IMMUTABLE, "its time is over", 6)
+        self.slot, data_key = find_data_key(self.header, keys, trust, self.warn)
+        header_key = hkdf_expand(hkdf_extract(part.digest, data_key), b"ckpt-seal/v1/header")
+        mac = hmac_sha256(header_key, self.header.maced)
+        require(same(mac, self.header.mac), COPIES, "the header MAC is wrong")
+        self.manifest = Manifest(self.read, self.header, self.trailer, self.page_digests, data_key)
 
     def images(self):
-        return [self.manifest.images[number] for number in sorted(self.manifest.images)]
+        """Step 5."""
+        if not self.manifest.checked:
+            self.manifest.check()
+        return self.manifest.images
 
-    def verify_images(self):
-        """{name: {length, sha256}} of all images, every chunk of them verified."""
-        report = {}
-        for image in self.images():
-            digest = crypto.hashlib.sha256()
-            for chunk in self.manifest.read_image(image):
-                digest.update(chunk)
-            report[image.name] = {"length": image.length, "sha256": digest.hexdigest()}
-        return report
-
-    def extract(self, folder):
-        """Writes the images to `folder`; a name appears there only when the whole image was verified."""
-        report = {}
-        os.makedirs(folder, exist_ok=True)
-        for image in self.images():
-            # A space cannot stand in an image name, so this one is free.
-            partial = os.path.join(folder, "partial image")
-            digest = crypto.hashlib.sha256()
-            try:
-                with open(partial, "wb") as output:
-                    for chunk in self.manifest.read_image(image):
-                        digest.update(chunk)
-                        output.write(chunk)
-                os.rename(partial, os.path.join(folder, image.name))
-            finally:
-                if os.path.lexists(partial):
-                    os.unlink(partial)
-            report[image.name] = {"length": image.length, "sha256": digest.hexdigest()}
-        return report
-
-    def close(self):
-        self.source.close()
+    def describe(self):
+        """What the file says, for people and tests."""
+        part = self.header.immutable
+        said = {name: value.hex() if isinstance(value, bytes) else value for name, value in vars(part).items()}
+        said["content"] = CONTENTS[part.content]
+        said |= {"header_size": len(self.header.block), "generation": self.header.generation}
+        said |= {"changer": self.header.changer.hex(), "sound": [not isinstance(copy, Refused) for copy in self.copies]}
+        said["slots"] = [{"index": slot.index, "kind": slot.kind, "adder": slot.adder_kind, "host": slot.adder.hex(),
+                          "generation": slot.generation, "body_size": len(slot.body), "digest": slot.digest.hex()}
+                         for slot in self.header.slots]
+        said |= {f"trailer_{field.name}": getattr(self.trailer, field.name)
+                 for field in dataclasses.fields(self.trailer)[:4]}
+        return said | {"evidence_size": len(self.trailer.evidence), "signature": self.trailer.signature.algorithm}
 
 
-def describe(checkpoint):
-    """What the header says. Unverified unless the caller has checked the origin."""
-    immutable = checkpoint.immutable
-    return {
-        "generation": checkpoint.header.generation,
-        "suite": immutable.suite,
-        "content": immutable.content,
-        "header_copy_size": (checkpoint.data_at - PREAMBLE) // 2,
-        "chunk_size": immutable.chunk_size,
-        "checkpoint_id": immutable.checkpoint_id.hex(),
-        "origin": immutable.origin.hex() if immutable.signed else None,
-        "parent": immutable.parent.hex() if immutable.parent != bytes(32) else None,
-        "created": immutable.created,
-        "data_bytes": checkpoint.trailer.manifest_at - checkpoint.data_at,
-        "manifest_pages": checkpoint.trailer.pages,
-        "slots": [{"kind": s.kind, "adder": s.adder, "digest": s.digest.hex()} for s in checkpoint.header.slots],
-    }
-
-
-def run(verb, path, keys, trust, folder=None):
-    """Does `verb` and returns the report with its exit code; raises only OSError."""
-    report = {"schema_version": 1, "exit": 0, "rule": None, "message": None, "images": {}, "chunks_checked": False}
-    checkpoint = Checkpoint(path)
+def _copy_or_refusal(block, log_h):
     try:
-        checkpoint.read_frame()
-        if verb == "inspect":
-            report["header"] = describe(checkpoint)
-        elif verb == "verify" and keys.empty():
-            checkpoint.check_origin(trust)
-            report["signed"] = checkpoint.immutable.signed
-        else:
-            checkpoint.check_origin(trust)
-            report["signed"] = checkpoint.immutable.signed
-            checkpoint.unlock(keys, trust)
-            report["content"] = checkpoint.immutable.content
-            report["images"] = checkpoint.extract(folder) if verb == "extract" else checkpoint.verify_images()
-            report["chunks_checked"] = True
-        if verb == "verify":
-            require(not checkpoint.damaged, "Header copies", "one of the header copies is damaged")
+        return parse_copy(block, log_h)
     except Refused as refusal:
-        report.update({"exit": refusal.code, "rule": refusal.rule, "message": refusal.message})
-    finally:
-        checkpoint.close()
-    report["warnings"] = checkpoint.warnings
-    return report
+        return refusal
 
 
-def parse_host(text):
-    """FINGERPRINT:X:Y in hex, 32 bytes each."""
+def read_image(manifest, image, output=None):
+    """Step 6: verifies all chunks of an image, and writes them when there is an output. Its SHA-256."""
+    digest = hashlib.sha256()
+    for index in range(image.chunks):
+        chunk = manifest.read_chunk(image, index)
+        digest.update(chunk)
+        if output and manifest.is_hole(image, index):
+            output.seek(len(chunk), os.SEEK_CUR)
+        elif output:
+            output.write(chunk)
+    if output:
+        output.truncate(image.length)
+    return digest.hexdigest()
+
+
+def extract(checkpoint, folder):
+    """Gives the files their names when all of them were verified."""
+    existed = os.path.isdir(folder)
+    os.makedirs(folder, exist_ok=True)
     try:
-        fingerprint, x, y = (bytes.fromhex(part) for part in text.split(":"))
-    except ValueError:
-        raise argparse.ArgumentTypeError("not FINGERPRINT:XHEX:YHEX") from None
-    if any(len(part) != 32 for part in (fingerprint, x, y)):
-        raise argparse.ArgumentTypeError("fingerprint, x and y have 32 bytes each")
-    key = crypto.p256_public(x, y)
-    if key is None:
-        raise argparse.ArgumentTypeError("the point is not on P-256")
-    return fingerprint, key
+        with tempfile.TemporaryDirectory(prefix=".cks-", dir=folder) as work:
+            read = {}
+            for image in checkpoint.images():
+                with open(os.path.join(work, image.name), "wb") as output:
+                    read[image.name] = read_image(checkpoint.manifest, image, output)
+            for name in read:
+                os.replace(os.path.join(work, name), os.path.join(folder, name))
+    finally:
+        if not existed:
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)  # nothing, once there is something in it
+    return read
 
 
-def parse_scalar(text):
-    scalar = int(text, 16)
-    if not 0 < scalar < crypto.P256_ORDER:
-        raise argparse.ArgumentTypeError("no private scalar of P-256")
-    return scalar
+def run(options, report, checkpoint):
+    """The steps, as far as the verb and the keys go."""
+    keys = Keys(options.keys, options.max_memory_kib)
+    trust = Trust(options.origin, options.allow_unsigned, options.now)
+    checkpoint.read_frame()
+    part = checkpoint.header.immutable
+    report |= {"signed": part.signed, "content": CONTENTS[part.content]}
+    if options.verb == "inspect":
+        report["header"] = checkpoint.describe()
+    if options.verb == "inspect" and not keys.identities:
+        return
+    checkpoint.check_origin(trust)
+    if options.verb == "verify":
+        checkpoint.require_sound_copies()
+        checkpoint.require_vouched(trust)
+    if options.verb == "extract" or keys.identities:
+        read_content(options, report, checkpoint, keys, trust)
 
 
-def parse_arguments(arguments):
-    parser = argparse.ArgumentParser(prog="cks.py", description="An independent reader of sealed checkpoints.")
-    parser.add_argument("verb", choices=["verify", "extract", "inspect"])
-    parser.add_argument("file")
-    parser.add_argument("--passphrase-file", help="its bytes are the passphrase; one newline at the end is dropped")
-    parser.add_argument("--origin", type=parse_host, action="append", default=[], help="FINGERPRINT:XHEX:YHEX")
-    parser.add_argument("--adder", type=parse_host, action="append", default=[], help="FINGERPRINT:XHEX:YHEX")
-    parser.add_argument("--allow-unsigned", action="store_true")
-    parser.add_argument("--parent-scalar", type=parse_scalar, help="private scalar of a P-256 storage parent, hex")
-    parser.add_argument("--parent-name", type=bytes.fromhex, help="its Name, when it is not the usual template's")
-    parser.add_argument("--pin", type=str.encode, help="checked if given: who has the parent's scalar needs none")
-    parser.add_argument("--private-key", type=bytes.fromhex, help="PKCS#8 in DER, hex")
-    parser.add_argument("--recovery-key", type=bytes.fromhex, help="its 16 bytes, hex")
-    parser.add_argument("--max-memory-kib", type=int, default=1 << 20, help="for Argon2id (1048576)")
-    parser.add_argument("-o", "--output", default=".", help="folder to extract to")
-    parser.add_argument("--json", action="store_true")
-    return parser.parse_args(arguments)
+def read_content(options, report, checkpoint, keys, trust):
+    checkpoint.unlock(keys, trust)
+    report["slot"] = checkpoint.slot
+    images = checkpoint.images()
+    if options.verb == "extract":
+        checkpoint.require_content()
+    digests = {}
+    if options.verb == "verify":
+        digests = {image.name: read_image(checkpoint.manifest, image) for image in images}
+    elif options.verb == "extract":
+        digests = extract(checkpoint, options.output)
+    report["images"] = {image.name: {"length": image.length, "sha256": digests.get(image.name)} for image in images}
+    report["chunks_checked"] = options.verb != "inspect"
+
+
+def show(report):
+    """What there is to say without --json."""
+    for name, value in (report["header"] or {}).items():
+        print(f"{name}: {value}")
+    for name, image in report["images"].items():
+        print(f"{name}: {image['length']} bytes, SHA-256 {image['sha256']}")
+    if report["exit"] == 0 and not report["chunks_checked"]:
+        print("the chunks were not checked")
 
 
 def main(arguments):
-    options = parse_arguments(arguments)
-    keys = cks_slots.Keys(None, options.parent_scalar, options.parent_name, options.max_memory_kib, options.private_key,
-                          options.recovery_key, options.pin)
-    trust = Trust(dict(options.origin), dict(options.adder), options.allow_unsigned)
     try:
-        if options.passphrase_file is not None:
-            with open(options.passphrase_file, "rb") as file:
-                keys.passphrase = file.read().removesuffix(b"\n")
-        report = run(options.verb, options.file, keys, trust, options.output)
+        options = parse_arguments(arguments)
+    except SystemExit as end:
+        return end.code
+    report = dict(schema_version=1, exit=0, rule=None, message=None, warnings=[], images={}, chunks_checked=False,
+                  signed=None, content=None, slot=None, header=None)
+    try:
+        with open(options.file, "rb") as file:
+            run(options, report, Checkpoint(file, report["warnings"].append))
     except OSError as error:
-        print(f"cks.py: {error.filename or options.file}: {error.strerror}", file=sys.stderr)
-        return 1
-    for warning in report["warnings"]:
-        print(f"cks.py: warning: {warning}", file=sys.stderr)
+        _refuse(report, Refused(NOT_ITS_FAULT, EXIT_CODES, f"{error.strerror or error}"))
+    except Refused as refusal:
+        _refuse(report, refusal)
+    for sentence in report["warnings"]:
+        print(f"cks.py: warning: {sentence}", file=sys.stderr)
     if report["exit"]:
         print(f"cks.py: {options.file}: {report['message']}", file=sys.stderr)
-    if options.json:
-        print(json.dumps(report, indent=2))
-    elif report["exit"] == 0:
-        print_report(options.verb, report)
+    print(json.dumps(report)) if options.json else show(report)
     return report["exit"]
 
 
-def print_report(verb, report):
-    if verb == "inspect":
-        for name, value in report["header"].items():
-            print(f"{name}: {value}")
-    elif not report["chunks_checked"]:
-        print("signature good, chunks unchecked" if report["signed"] else "unsigned, chunks unchecked")
-    for name, image in report["images"].items():
-        print(f"{image['sha256']}  {image['length']}  {name}")
+def _refuse(report, refusal):
+    report |= {"exit": refusal.code, "rule": refusal.rule, "message": refusal.message}
 
 
 if __name__ == "__main__":

@@ -1,27 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decrypts the manifest page by page, checks every rule of it, and verifies chunks (docs/format.md, "Manifest",
-"Chunks", "Contents"). Keeps 32 bytes a page and one record an image; entries of chunks are read again when needed."""
+"""Images, their chunks, and the encrypted pages that say where they stand: docs/format.md, "Manifest", "Chunks",
+"Contents".
 
-from dataclasses import dataclass, field
+It exists to check every rule of the manifest before a chunk is read, and to verify each chunk before it is given out.
+"""
 
-import cks_primitives as crypto
-from cks_header import ALIGN, PAGE, Cursor
-from cks_primitives import require, sha256
+from dataclasses import dataclass
 
-CHUNKS, IMAGES, SLOTS, END = 1, 2, 3, 4
-PLAIN = PAGE - 16
-SLOTS_A_PAGE = 511
-INLINE_CHUNKS = 8
-MAX_IMAGES = 131072
-LEAF = 16384
-RULE = "Manifest"
+from cks_header import CONTENTS
+from cks_primitives import (PAGE, ZERO_NONCE, Cursor, aes_gcm_open, chacha20_poly1305_open, hkdf_expand,
+                            hkdf_extract, is_zero, require, round_up, sha256)
+
+MANIFEST, CHUNKS, READING, CONTENTS_RULE = "Manifest", "Chunks", "Reading", "Contents"
+TAG, HEADER, LEAF = 16, 16, 16384
+CHUNK_PAGE, IMAGE_PAGE, RECORD_PAGE, END_PAGE = 1, 2, 3, 4
+INLINE_CHUNKS, MAX_IMAGES, PARENT_RECORD, CRITICAL = 8, 131072, 1, 0x8000
+HOLE = 1  # the offset of a chunk of zeros that is left out
+ONLY_IMAGE = {"stream": "stream", "tree": "tree.tar"}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Entry:
+    """A chunk entry."""
     offset: int
     tag: bytes
-    digest: bytes
+    digest: bytes  # empty in an exclusive file
 
 
 @dataclass
@@ -29,218 +32,194 @@ class Image:
     number: int
     name: str
     length: int
-    inline: list = field(default_factory=list)
+    chunk_size: int
+    inline: bytes = b""  # its chunk entries, if they stand in the record
+
+    @property
+    def chunks(self):
+        return self.length // self.chunk_size + 1
+
+    def size(self, index):
+        """The size of a chunk."""
+        return self.chunk_size if index < self.chunks - 1 else self.length % self.chunk_size
 
 
-@dataclass
 class ChunkPages:
     """The chunk pages of one image, in their order."""
 
-    pages: list = field(default_factory=list)
-    entries: int = 0
-
-
-def nonce(index, last):
-    return bytes(3) + index.to_bytes(8, "big") + bytes([last])
-
-
-def aligned(size):
-    return -(-size // ALIGN) * ALIGN
+    def __init__(self):
+        self.pages = []
+        self.entries = 0
 
 
 class Manifest:
-    """`source` gives `read_at(offset, size)`; `page_digests` are those under the signature."""
+    """The images of a file whose data key is known. `check` comes first; it fills `images`."""
 
-    def __init__(self, source, immutable, trailer, data_at, data_key, page_digests):
-        self.source = source
-        self.immutable = immutable
+    def __init__(self, read, header, trailer, page_digests, data_key):
+        self.read = read  # of (offset, size): exactly so many bytes
+        self.immutable = header.immutable
         self.trailer = trailer
-        self.data_at = data_at
         self.page_digests = page_digests
-        self.prk = crypto.hkdf_extract(immutable.digest, data_key)
-        self.key = crypto.hkdf_expand(self.prk, b"ckpt-seal/v1/manifest", 32)
-        self.images = {}
-        self.slot_digests = []
+        self.data_start = PAGE + 2 * len(header.block)
+        self.prk = hkdf_extract(self.immutable.digest, data_key)
+        self.open = aes_gcm_open if self.immutable.suite in (1, 3) else chacha20_poly1305_open
+        self.entry_size = 24 if self.immutable.exclusive else 56
+        self.entries_per_page = (PAGE - TAG - HEADER) // self.entry_size
+        self.checked = False
+        self.images = []
         self.chunk_pages = {}
-        self.kept_page = (None, b"")
-
-    @property
-    def entry_size(self):
-        return 24 if self.immutable.exclusive else 56
-
-    @property
-    def entries_a_page(self):
-        return (PLAIN - 16) // self.entry_size
-
-    def header_key(self):
-        return crypto.hkdf_expand(self.prk, b"ckpt-seal/v1/header", 32)
+        self.last_record = 0
+        self.parent_records = 0
+        self.cached = None
 
     def page(self, number):
-        """The plaintext of a page, which MUST still be the one that was signed."""
-        if self.kept_page[0] == number:
-            return self.kept_page[1]
-        sealed = self.source.read_at(self.trailer.manifest_at + PAGE * number, PAGE)
-        same = sha256(sealed) == self.page_digests[number]
-        require(same, "Reading", "a page of the manifest changed while the file was read")
-        last = number == self.trailer.pages - 1
-        plain = crypto.aead_open(self.immutable.suite, self.key, nonce(number, last), sealed[:-16], sealed[-16:])
-        require(plain is not None, RULE, f"page {number} of the manifest does not decrypt")
-        self.kept_page = (number, plain)
+        """The plaintext of a page, which is the one that was read before the signature was verified."""
+        if self.cached and self.cached[0] == number:
+            return self.cached[1]
+        stored = self.read(self.trailer.manifest + PAGE * number, PAGE)
+        kept = self.page_digests[32 * number:32 * number + 32]
+        require(sha256(stored) == kept, READING, f"page {number} of the manifest has changed while it was read")
+        nonce = bytes(3) + number.to_bytes(8, "big") + bytes([number == self.trailer.pages - 1])
+        key = hkdf_expand(self.prk, b"ckpt-seal/v1/manifest")
+        plain = self.open(key, nonce, stored[:-TAG], stored[-TAG:])
+        require(plain is not None, MANIFEST, f"page {number} does not decrypt")
+        self.cached = number, plain
         return plain
 
     def check(self):
-        """Step 5 of "Reading"."""
-        names = set()
-        slot_page_count = SLOTS_A_PAGE
-        for number in range(self.trailer.pages):
-            cursor = Cursor(self.page(number), RULE, f"page {number} of the manifest")
-            kind, reserved, count = cursor.number(1), cursor.number(1), cursor.number(2)
-            owner, first = cursor.number(4), cursor.number(8)
-            require(kind in (CHUNKS, IMAGES, SLOTS, END), RULE, "a page of the manifest has an unknown kind")
-            require(reserved == 0, RULE, "a reserved byte in the header of a page is not zero")
-            is_last = number == self.trailer.pages - 1
-            require((kind == END) == is_last, RULE, "the end page is not the last page of the manifest, or not alone")
-            require((count == 0) == (kind == END), RULE, "the number of entries does not suit the kind of page")
-            require(owner == 0 or kind in (CHUNKS, END), RULE, "a page has an image number that should be zero")
-            require(first == 0 or kind in (CHUNKS, SLOTS), RULE, "a page has a first index that should be zero")
-            late = kind in (CHUNKS, IMAGES) and self.slot_digests
-            require(not late, RULE, "a page of chunks or images follows a page of slots")
-            if kind == CHUNKS:
-                self.take_chunk_page(cursor, number, count, owner, first)
-            elif kind == IMAGES:
-                self.take_image_page(cursor, count, names)
-            elif kind == SLOTS:
-                require(slot_page_count == SLOTS_A_PAGE, RULE, "a page of slots before the last one is not full")
-                require(first == len(self.slot_digests), RULE, "the pages of slots are not in order")
-                require(count <= SLOTS_A_PAGE, RULE, "a page of slots has more entries than it holds")
-                self.slot_digests += [cursor.take(32) for _ in range(count)]
-                slot_page_count = count
-            else:
-                self.check_end(cursor, owner)
-            require(not any(cursor.take(cursor.left())), RULE, "bytes behind the last entry of a page are not zero")
-        self.check_contents()
-        self.check_chunks()
+        """Every rule of "Manifest"."""
+        takers = {CHUNK_PAGE: self._take_chunks, IMAGE_PAGE: self._take_images, RECORD_PAGE: self._take_records}
+        for number in range(self.trailer.pages - 1):
+            cursor = Cursor(self.page(number), MANIFEST)
+            kind, encoding, count, image, first = cursor.unpack(">BBHIQ")
+            require(kind in takers, MANIFEST, f"page {number} is of kind {kind}")
+            require(encoding == 0, MANIFEST, f"encoding {encoding} of page {number} is not known")
+            require(count, MANIFEST, f"page {number} has no entry")
+            require(kind == CHUNK_PAGE or image == first == 0, MANIFEST, f"the header of page {number} is not zero")
+            require(kind == RECORD_PAGE or not self.last_record, MANIFEST, f"page {number} stands behind records")
+            takers[kind](cursor, number, count, image, first)
+            require(is_zero(cursor.rest()), MANIFEST, f"page {number} does not end with zeros")
+        self._check_end()
+        self.checked = True
 
-    def take_chunk_page(self, cursor, number, count, owner, first):
-        require(count <= self.entries_a_page, RULE, "a page of chunks has more entries than it holds")
-        state = self.chunk_pages.setdefault(owner, ChunkPages())
-        require(first == state.entries, RULE, "the chunk pages of an image are not in order")
-        full = state.entries == len(state.pages) * self.entries_a_page
-        require(full, RULE, "a chunk page is not full although more of its image follow")
-        state.pages.append(number)
-        state.entries += count
+    def _take_chunks(self, cursor, page, count, image, first):
+        require(image < self._most_images(), MANIFEST, f"page {page} is of image {image}")
+        chunks = self.chunk_pages.setdefault(image, ChunkPages())
+        require(first == chunks.entries, MANIFEST, f"page {page} begins with chunk {first}")
+        full = chunks.entries == len(chunks.pages) * self.entries_per_page
+        require(full, MANIFEST, f"page {page} stands behind a page that is not full")
+        require(count <= self.entries_per_page, MANIFEST, f"page {page} has {count} entries")
         cursor.take(count * self.entry_size)
+        chunks.pages.append(page)
+        chunks.entries += count
 
-    def take_image_page(self, cursor, count, names):
+    def _most_images(self):
+        return MAX_IMAGES if CONTENTS[self.immutable.content] == "criu" else 1
+
+    def _take_images(self, cursor, page, count, *_):
         for _ in range(count):
-            number, reserved, size = cursor.number(4), cursor.number(1), cursor.number(1)
-            require(number not in self.images, RULE, "an image number stands twice")
-            require(number < MAX_IMAGES, RULE, "an image number is more than the page allows")
-            require(reserved == 0, RULE, "a reserved byte of an image record is not zero")
-            name = cursor.take(size)
-            check_name(name)
-            require(name not in names, RULE, "an image name stands twice")
-            names.add(name)
-            length = cursor.number(8)
-            require(length < 1 << 62, RULE, "the length of an image is 2^62 or more")
-            image = Image(number, name.decode("ascii"), length)
-            if self.chunk_count(image) <= INLINE_CHUNKS:
-                image.inline = [self.take_entry(cursor) for _ in range(self.chunk_count(image))]
-            self.images[number] = image
+            rule = CONTENTS_RULE if self._most_images() == 1 else MANIFEST
+            require(len(self.images) < self._most_images(), rule, "there are too many images")
+            number, encoding = cursor.unpack(">IB")
+            require(encoding == 0, MANIFEST, f"encoding {encoding} of image {number} is not known")
+            name = cursor.take(cursor.u8())
+            allowed = name and all(0x21 <= byte <= 0x7E for byte in name) and name not in (b".", b"..")
+            require(allowed and b"/" not in name, MANIFEST, f"the name of image {number} is not allowed")
+            image = Image(number, name.decode("ascii"), cursor.u64(), self.immutable.chunk_size)
+            require(image.length < 1 << 62, MANIFEST, f"image {number} is too long")
+            if image.chunks <= INLINE_CHUNKS:
+                image.inline = cursor.take(image.chunks * self.entry_size)
+            self.images.append(image)
 
-    def take_entry(self, cursor):
-        digest_size = 0 if self.immutable.exclusive else 32
-        return Entry(cursor.number(8), cursor.take(16), cursor.take(digest_size))
+    def _take_records(self, cursor, page, count, *_):
+        for _ in range(count):
+            kind, size = cursor.unpack(">HH")
+            critical, kind = kind & CRITICAL, kind & ~CRITICAL
+            body = cursor.take(size)
+            require(kind, MANIFEST, "a record has the type 0")
+            require(kind >= self.last_record, MANIFEST, "the records are not in ascending order")
+            require(not critical or kind == PARENT_RECORD, MANIFEST, f"a critical record has the type {kind}")
+            self.last_record = kind
+            if kind == PARENT_RECORD:
+                require(critical, MANIFEST, "the record of the parent is not critical")
+                require(len(body) == 64, MANIFEST, f"the record of the parent has {len(body)} bytes")
+                self.parent_records += 1
 
-    def check_end(self, cursor, image_count):
-        require(image_count == len(self.images), RULE, "the end page's number of images is wrong")
-        numbers = all(n in self.images for n in range(image_count))
-        require(numbers, RULE, "the image numbers are not 0 to the number of images - 1")
-        chunks = sum(self.chunk_count(image) for image in self.images.values())
-        require(cursor.number(8) == chunks, RULE, "the end page's number of chunks is wrong")
-        total = sum(image.length for image in self.images.values())
-        require(cursor.number(8) == total, RULE, "the end page's sum of lengths is wrong")
-        require(cursor.number(8) == self.trailer.manifest_at, RULE, "the end page's offset of the manifest is wrong")
+    def _check_end(self):
+        cursor = Cursor(self.page(self.trailer.pages - 1), MANIFEST)
+        kind, zero, count, images, first, chunks, length, manifest = cursor.unpack(">BBHIQQQQ")
+        require(kind == END_PAGE, MANIFEST, "the last page is no end page")
+        require(zero == count == first == 0 and is_zero(cursor.rest()), MANIFEST, "the end page is not zero elsewhere")
+        require(images == len(self.images), MANIFEST, f"there are {len(self.images)} images, not {images}")
+        self._check_images()
+        require(chunks == sum(image.chunks for image in self.images), MANIFEST, "the number of all chunks is wrong")
+        require(length == sum(image.length for image in self.images), MANIFEST, "the length of all images is wrong")
+        require(manifest == self.trailer.manifest, MANIFEST, "the manifest is not where its end page says")
+        require(self.parent_records == self.immutable.has_parent, MANIFEST, "there is not one record for each parent")
+        self._check_data_area()
 
-    def check_contents(self):
-        only = {"stream": "stream", "tree": "tree.tar"}.get(self.immutable.content)
-        names = [image.name for image in self.images.values()]
-        require(only is None or names == [only], "Contents", "the images are not those of this content")
+    def _check_images(self):
+        numbers = {image.number for image in self.images}
+        require(numbers == set(range(len(self.images))), MANIFEST, "the images are not numbered from 0, each once")
+        names = [image.name for image in self.images]
+        require(len(set(names)) == len(names), MANIFEST, "two images have one name")
+        only = ONLY_IMAGE.get(CONTENTS[self.immutable.content])
+        require(only is None or names == [only], CONTENTS_RULE, f"the one image is not {only}")
+        require(self.chunk_pages.keys() <= numbers, MANIFEST, "there are chunks of no image")
+        for image in self.images:
+            pages = self.chunk_pages.get(image.number, ChunkPages())
+            expected = image.chunks if image.chunks > INLINE_CHUNKS else 0
+            require(pages.entries == expected, MANIFEST, f"the chunk pages of image {image.number} have another number")
 
-    def check_chunks(self):
-        """The rules on chunks that need no key but the manifest's."""
-        for number, state in self.chunk_pages.items():
-            require(number in self.images, RULE, "a chunk page belongs to no image")
-            inline = bool(self.images[number].inline)
-            require(not inline, RULE, "an image has a chunk page and its entries in the image record")
-        filled = 0
-        for image in self.images.values():
-            if not image.inline:
-                state = self.chunk_pages.get(image.number, ChunkPages())
-                whole = state.entries == self.chunk_count(image)
-                require(whole, RULE, "the chunk pages of an image do not hold as many chunks as its length says")
-            for index in range(self.chunk_count(image)):
-                filled += self.check_place(self.entry(image, index), self.chunk_size(image, index))
-        room = self.trailer.manifest_at - self.data_at
-        require(filled == room, "Chunks", "the chunks do not fill the data area")
+    def _check_data_area(self):
+        stored = sum(self._check_entry(image, index) for image in self.images for index in range(image.chunks))
+        require(stored == self.trailer.manifest - self.data_start, CHUNKS, "the chunks do not fill the data area")
 
-    def check_place(self, entry, size):
-        rule = "Chunks"
+    def _check_entry(self, image, index):
+        """What a chunk occupies."""
+        entry, size = self.entry(image, index), image.size(index)
         if size == 0:
-            require(entry.offset == 0, rule, "an empty chunk has an offset")
+            require(entry.offset == 0, CHUNKS, f"the empty chunk {index} of image {image.number} has an offset")
             return 0
-        require(entry.offset % ALIGN == 0, rule, "the offset of a chunk is not a multiple of 4096")
-        end = entry.offset + aligned(size)
-        inside = entry.offset >= self.data_at and end <= self.trailer.manifest_at
-        require(inside, rule, "a chunk does not lie in the data area")
-        return aligned(size)
-
-    def chunk_count(self, image):
-        return image.length // self.immutable.chunk_size + 1
-
-    def chunk_size(self, image, index):
-        last = index == self.chunk_count(image) - 1
-        return image.length % self.immutable.chunk_size if last else self.immutable.chunk_size
+        if entry.offset == HOLE:
+            zero = is_zero(entry.tag + entry.digest)
+            require(zero, CHUNKS, f"the chunk of zeros {index} of image {image.number} has a tag or digest")
+            return 0
+        inside = self.data_start <= entry.offset and entry.offset + round_up(size) <= self.trailer.manifest
+        require(entry.offset % PAGE == 0, CHUNKS, f"chunk {index} of image {image.number} is not aligned")
+        require(inside, CHUNKS, f"chunk {index} of image {image.number} is outside of the data area")
+        return round_up(size)
 
     def entry(self, image, index):
         if image.inline:
-            return image.inline[index]
-        page, place = divmod(index, self.entries_a_page)
-        cursor = Cursor(self.page(self.chunk_pages[image.number].pages[page]), RULE, "a chunk page")
-        cursor.take(16 + place * self.entry_size)
-        return self.take_entry(cursor)
+            block, at = image.inline, index * self.entry_size
+        else:
+            page, row = divmod(index, self.entries_per_page)
+            block = self.page(self.chunk_pages[image.number].pages[page])
+            at = HEADER + row * self.entry_size
+        row = block[at:at + self.entry_size]
+        return Entry(int.from_bytes(row[:8], "big"), row[8:24], row[24:])
+
+    def is_hole(self, image, index):
+        return self.entry(image, index).offset == HOLE
 
     def read_chunk(self, image, index):
-        """The plaintext of one chunk, verified."""
-        rule = "Chunks"
-        entry = self.entry(image, index)
-        size = self.chunk_size(image, index)
-        block = self.source.read_at(entry.offset, aligned(size)) if size else b""
-        cipher = block[:size]
-        require(not any(block[size:]), rule, f"the padding behind chunk {index} of {image.name} is not zero")
+        """The plaintext of a chunk, verified."""
+        entry, size = self.entry(image, index), image.size(index)
+        if entry.offset == HOLE:
+            return bytes(size)
+        stored = self.read(entry.offset, round_up(size)) if size else b""
+        what = f"chunk {index} of image {image.number}"
+        require(is_zero(stored[size:]), CHUNKS, f"{what} is not followed by zeros")
+        ciphertext = stored[:size]
         if not self.immutable.exclusive:
-            good = chunk_digest(cipher) == entry.digest
-            require(good, rule, f"chunk {index} of {image.name} has another digest than the signed one")
-        key = crypto.hkdf_expand(self.prk, b"ckpt-seal/v1/image" + image.number.to_bytes(4, "big"), 32)
-        last = index == self.chunk_count(image) - 1
-        plain = crypto.aead_open(self.immutable.suite, key, nonce(index, last), cipher, entry.tag)
-        require(plain is not None, rule, f"chunk {index} of {image.name} does not decrypt")
+            require(chunk_digest(ciphertext) == entry.digest, CHUNKS, f"the digest of {what} is wrong")
+        key = hkdf_expand(self.prk, b"ckpt-seal/v1/image", image.number.to_bytes(4, "big"))
+        nonce = bytes(3) + index.to_bytes(8, "big") + bytes([index == image.chunks - 1])
+        plain = self.open(key, nonce, ciphertext, entry.tag)
+        require(plain is not None, CHUNKS, f"{what} does not decrypt")
         return plain
 
-    def read_image(self, image):
-        for index in range(self.chunk_count(image)):
-            yield self.read_chunk(image, index)
 
-
-def chunk_digest(cipher):
-    leaves = [sha256(cipher[start : start + LEAF]) for start in range(0, len(cipher), LEAF)]
-    return sha256(*leaves)
-
-
-def check_name(name):
-    require(name != b"", RULE, "an image has no name")
-    require(all(0x21 <= byte <= 0x7E for byte in name), RULE, "an image name has a byte that is not allowed")
-    require(b"/" not in name, RULE, "an image name has a slash")
-    require(name not in (b".", b".."), RULE, "an image is named . or ..")
-
-
+def chunk_digest(ciphertext):
+    return sha256(*(sha256(ciphertext[at:at + LEAF]) for at in range(0, len(ciphertext), LEAF)))

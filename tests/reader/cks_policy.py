@@ -1,200 +1,216 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a release policy (docs/policies.md, "Encoding") and computes its digest ("Digest").
+"""Release policies of TPM slots: docs/policies.md, "Encoding" and "Digest".
 
-What a TPM does in a policy session is done here on byte strings: every term makes the next digest of the one before.
+It exists because the digest of the policy stands in the object of a TPM slot, so that a reader can tell whether what
+a slot says about itself is what the TPM enforces.
 """
 
+import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from cks_header import Cursor
-from cks_primitives import require, sha256
+from cks_primitives import ZERO32, Cursor, require, sha256
 
-# Policies stand in TPM slots, so that is the heading of docs/format.md that sends a reader to them.
-RULE = "TPM slot (kind 1)"
-MOST_BYTES = 8192
-MOST_PATHS = 64
-FRESH = bytes(32)
+TPM_SLOT = "TPM slot (kind 1)"
+MAX_SIZE, MAX_TERMS, MAX_PATHS = 8192, 16, 64
+PCRS, APPROVALS, EPOCH, PIN, ANY_OF, ONLINE = range(1, 7)
+PURPOSES = {1: b"restore", 2: b"migrate"}
+DOMAIN = re.compile(rb"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 
-
-@dataclass
-class Pcrs:
-    """Policies ask for it by a mask of PCRs and 32 bytes for each bit, ascending."""
-
-    mask: int
-    values: bytes
-
-    def after(self, digest, _immutable):
-        """TPM2_PolicyPCR: command code, TPML_PCR_SELECTION, digest of the values."""
-        selection = b"\0\0\0\1\0\x0b\3" + self.mask.to_bytes(3, "little")
-        return sha256(digest, b"\0\0\1\x7f", selection, sha256(self.values))
+COMMAND_NV, COMMAND_SIGNED, COMMAND_AUTHORIZE = 0x149, 0x160, 0x16A
+COMMAND_AUTH_VALUE, COMMAND_OR, COMMAND_PCR = 0x16B, 0x171, 0x17F
 
 
-def key_name(x, y):
-    area = bytes.fromhex("0023 000b 00040040 0000 0010 0018 000b 0003 0010")
-    return b"\0\x0b" + sha256(area, b"\0\x20", x, b"\0\x20", y)
+@dataclass(frozen=True)
+class Term:
+    """One term. Which of the fields are used depends on the kind."""
+    kind: int
+    mask: int = 0
+    values: bytes = b""
+    purpose: int = 0
+    key: bytes = b""
+    domain: bytes = b""
+    index: int = 0
+    highest: int = 0
+    branches: tuple = ()
 
 
-@dataclass
-class Approvals:
-    purpose: int
-    x: bytes
-    y: bytes
-    domain: bytes
-
-    def after(self, _digest, _immutable):
-        """TPM2_PolicyAuthorize, which begins from nothing again."""
-        reference = b"ckpt-seal/" + {1: b"restore", 2: b"migrate"}[self.purpose] + b"/" + self.domain
-        return sha256(sha256(FRESH, b"\0\0\1\x6a", key_name(self.x, self.y)), reference)
+def take_pcrs(cursor):
+    """A mask and its values: the body of a term of kind 1, and all of a policy of form 1."""
+    mask = cursor.u32()
+    require(mask and not mask >> 24 and not mask >> 10 & 1, TPM_SLOT, f"the mask of PCRs {mask:08x} is not allowed")
+    return Term(PCRS, mask=mask, values=cursor.take(32 * mask.bit_count()))
 
 
-@dataclass
-class Epoch:
-    index: int
-    highest: int
-
-    def after(self, digest, _immutable):
-        """TPM2_PolicyNV: at most `highest`, compared from offset 0, unsigned."""
-        area = self.index.to_bytes(4, "big") + bytes.fromhex("000b 22060012 0000 0008")
-        operation = sha256(self.highest.to_bytes(8, "big"), b"\0\0", b"\0\x09")
-        return sha256(digest, b"\0\0\1\x49", operation, b"\0\x0b", sha256(area))
+def _take_key(cursor):
+    key = cursor.take(65)
+    require(key[0] == 4, TPM_SLOT, "a key in the policy is no uncompressed point")
+    return key
 
 
-@dataclass
-class Pin:
-    def after(self, digest, _immutable):
-        """TPM2_PolicyAuthValue."""
-        return sha256(digest, b"\0\0\1\x6b")
+def _take_approvals(cursor):
+    purpose, key = cursor.u8(), _take_key(cursor)
+    domain = cursor.take(cursor.u8())
+    require(purpose in PURPOSES, TPM_SLOT, f"{purpose} is no purpose of approvals")
+    require(DOMAIN.fullmatch(domain), TPM_SLOT, "the domain of approvals has not the form of a name")
+    return Term(APPROVALS, purpose=purpose, key=key, domain=domain)
 
 
-@dataclass
-class Online:
-    x: bytes
-    y: bytes
-
-    def after(self, digest, immutable):
-        """TPM2_PolicySigned, whose reference says for which checkpoint and within which limits."""
-        limits = immutable.restores.to_bytes(4, "big") + immutable.not_after.to_bytes(8, "big")
-        reference = sha256(b"ckpt-seal/v1/online", immutable.checkpoint_id, limits)
-        return sha256(sha256(digest, b"\0\0\1\x60", key_name(self.x, self.y)), reference)
+def _take_epoch(cursor):
+    index, highest = cursor.u32(), cursor.u64()
+    require(0x01000000 <= index <= 0x01FFFFFF, TPM_SLOT, f"{index:08x} is no NV index of an epoch")
+    return Term(EPOCH, index=index, highest=highest)
 
 
-@dataclass
-class AnyOf:
-    branches: list = field(default_factory=list)
-
-    def after(self, digest, immutable):
-        """TPM2_PolicyOR over what each branch leads to from here."""
-        reached = [policy_digest(branch, immutable, digest) for branch in self.branches]
-        require(len(set(reached)) == len(reached), RULE, "two branches of a policy are equal")
-        return sha256(FRESH, b"\0\0\1\x71", *reached)
-
-
-def policy_digest(terms, immutable, digest=FRESH):
-    """In a slot of the file that `immutable` is of."""
-    for term in terms:
-        digest = term.after(digest, immutable)
-    return digest
+def _take_any_of(cursor, depth):
+    require(depth < 2, TPM_SLOT, "any of stands in a branch of a branch of the policy")
+    count = cursor.u8()
+    require(2 <= count <= 8, TPM_SLOT, f"any of has {count} branches")
+    branches = []
+    for _ in range(count):
+        branch = _parse(cursor.take(cursor.u16()), depth + 1)
+        require(branch, TPM_SLOT, "a branch of the policy has no term")
+        branches.append(branch)
+    return Term(ANY_OF, branches=tuple(branches))
 
 
-def has_pin(terms):
-    return any(isinstance(term, Pin) for path in paths(terms) for term in path)
+def _take_term(cursor, depth):
+    kind = cursor.u8()
+    require(PCRS <= kind <= ONLINE, TPM_SLOT, f"{kind} is no kind of term of a policy")
+    if kind == PCRS:
+        return take_pcrs(cursor)
+    if kind == APPROVALS:
+        return _take_approvals(cursor)
+    if kind == EPOCH:
+        return _take_epoch(cursor)
+    if kind == ANY_OF:
+        return _take_any_of(cursor, depth)
+    return Term(ONLINE, key=_take_key(cursor)) if kind == ONLINE else Term(PIN)
 
 
-def parse_policy(raw):
-    """The terms of a policy that keeps every rule but that of equal branches, which policy_digest() finds."""
-    require(1 <= len(raw) <= MOST_BYTES, RULE, "the length of a policy is not 1 to 8192")
-    terms = parse_terms(raw, depth=0)
-    require(count_paths(terms) <= MOST_PATHS, RULE, "there are more than 64 paths through a policy")
-    for path in paths(terms):
-        check_path(path)
+def _parse(data, depth):
+    cursor = Cursor(data, TPM_SLOT)
+    count = cursor.u8()
+    require(count <= MAX_TERMS, TPM_SLOT, f"a policy has {count} terms")
+    terms = tuple(_take_term(cursor, depth) for _ in range(count))
+    cursor.end()
     return terms
 
 
-def parse_terms(raw, depth):
-    cursor = Cursor(raw, RULE, "a policy")
-    count = cursor.number(1)
-    require(count <= 16, RULE, "a policy has more than 16 terms")
-    terms = [parse_term(cursor, depth) for _ in range(count)]
-    require(cursor.left() == 0, RULE, "something follows the last term of a policy")
-    if depth:
-        require(terms, RULE, "a branch of a policy has no term")
-    return terms
+def _count_paths(terms):
+    return math.prod(sum(map(_count_paths, term.branches)) for term in terms if term.kind == ANY_OF)
 
 
-def parse_term(cursor, depth):
-    kind = cursor.number(1)
-    require(1 <= kind <= 6, RULE, "the kind of a term of a policy is unknown")
-    if kind == 1:
-        return parse_pcrs(cursor)
-    if kind == 2:
-        return parse_approvals(cursor)
-    if kind == 3:
-        return parse_epoch(cursor)
-    if kind == 6:
-        return Online(*parse_key(cursor))
-    return Pin() if kind == 4 else parse_any_of(cursor, depth)
-
-
-def parse_pcrs(cursor):
-    mask = cursor.number(4)
-    require(mask != 0, RULE, "the policy of a TPM slot names no PCR")
-    require(mask >> 24 == 0, RULE, "the policy of a TPM slot names a PCR above 23")
-    require(not mask >> 10 & 1, RULE, "the policy of a TPM slot names PCR 10")
-    return Pcrs(mask, cursor.take(32 * mask.bit_count()))
-
-
-def parse_key(cursor):
-    require(cursor.number(1) == 4, RULE, "the key of an authority does not begin with 04")
-    return cursor.take(32), cursor.take(32)
-
-
-def parse_approvals(cursor):
-    purpose = cursor.number(1)
-    require(purpose in (1, 2), RULE, "the purpose of approvals is not 1 or 2")
-    x, y = parse_key(cursor)
-    domain = cursor.take(cursor.number(1))
-    name = re.fullmatch(rb"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", domain)
-    require(name, RULE, "the domain of approvals is not a name")
-    return Approvals(purpose, x, y, domain)
-
-
-def parse_epoch(cursor):
-    index, highest = cursor.number(4), cursor.number(8)
-    require(0x01000000 <= index <= 0x01FFFFFF, RULE, "the NV index of an epoch is not allowed")
-    return Epoch(index, highest)
-
-
-def parse_any_of(cursor, depth):
-    require(depth < 2, RULE, "the choices of a policy are nested three deep")
-    count = cursor.number(1)
-    require(2 <= count <= 8, RULE, "a choice of a policy has not 2 to 8 branches")
-    return AnyOf([parse_terms(cursor.take(cursor.number(2)), depth + 1) for _ in range(count)])
-
-
-def count_paths(terms):
-    product = 1
+def _paths(terms):
+    """Every path: a tuple of terms of which none is any of."""
+    found = [()]
     for term in terms:
-        if isinstance(term, AnyOf):
-            product *= sum(count_paths(branch) for branch in term.branches)
-    return product
+        ways = [way for branch in term.branches for way in _paths(branch)] if term.kind == ANY_OF else [(term,)]
+        found = [path + way for path in found for way in ways]
+    return found
 
 
-def paths(terms):
-    """Every way through, as a list of terms among which is no choice. At most as many as count_paths() says."""
-    if not terms:
-        return [[]]
-    first, rest = terms[0], paths(terms[1:])
-    ways = [way for branch in first.branches for way in paths(branch)] if isinstance(first, AnyOf) else [[first]]
-    return [way + tail for way in ways for tail in rest]
+def _check_path(path):
+    kinds = [term.kind for term in path]
+    require(APPROVALS not in kinds[1:], TPM_SLOT, "approvals are not the first term on a path of the policy")
+    for kind in (EPOCH, PIN, ONLINE):
+        require(kinds.count(kind) <= 1, TPM_SLOT, f"the term {kind} stands twice on a path of the policy")
 
 
-def check_path(path):
-    def count(kind):
-        return sum(isinstance(term, kind) for term in path)
+def _name_of_key(key):
+    template = bytes.fromhex("0023000b00040040000000100018000b00030010")
+    return b"\x00\x0b" + sha256(template, b"\x00\x20", key[1:33], b"\x00\x20", key[33:])
 
-    later = any(isinstance(term, Approvals) for term in path[1:])
-    require(not later, RULE, "approvals are not the first term of a policy")
-    require(count(Epoch) <= 1, RULE, "a policy asks twice for an epoch")
-    require(count(Pin) <= 1, RULE, "a policy asks twice for a PIN")
-    require(count(Online) <= 1, RULE, "a policy asks twice for an online approval")
+
+def _name_of_counter(index):
+    return b"\x00\x0b" + sha256(index.to_bytes(4, "big"), bytes.fromhex("000b2206001200000008"))
+
+
+def _command(code):
+    return code.to_bytes(4, "big")
+
+
+def _digest_pcrs(before, term):
+    selection = bytes.fromhex("00000001000b03") + term.mask.to_bytes(3, "little")
+    return sha256(before, _command(COMMAND_PCR), selection, sha256(term.values))
+
+
+def _digest_approvals(term):
+    named = sha256(ZERO32, _command(COMMAND_AUTHORIZE), _name_of_key(term.key))
+    return sha256(named, b"ckpt-seal/", PURPOSES[term.purpose], b"/", term.domain)
+
+
+def _digest_epoch(before, term):
+    arguments = sha256(term.highest.to_bytes(8, "big"), bytes.fromhex("00000009"))
+    return sha256(before, _command(COMMAND_NV), arguments, _name_of_counter(term.index))
+
+
+def _digest_any_of(before, term, reference):
+    digests = [_digest(branch, before, reference) for branch in term.branches]
+    require(len(set(digests)) == len(digests), TPM_SLOT, "two branches of the policy have the same digest")
+    return sha256(ZERO32, _command(COMMAND_OR), *digests)
+
+
+def _digest_term(term, before, reference):
+    if term.kind == PCRS:
+        return _digest_pcrs(before, term)
+    if term.kind == APPROVALS:
+        return _digest_approvals(term)
+    if term.kind == EPOCH:
+        return _digest_epoch(before, term)
+    if term.kind == PIN:
+        return sha256(before, _command(COMMAND_AUTH_VALUE))
+    if term.kind == ONLINE:
+        return sha256(sha256(before, _command(COMMAND_SIGNED), _name_of_key(term.key)), reference)
+    return _digest_any_of(before, term, reference)
+
+
+def _digest(terms, before, reference):
+    for term in terms:
+        before = _digest_term(term, before, reference)
+    return before
+
+
+def reference(checkpoint_id, restores, not_after):
+    """What an online approval says of the checkpoint and its limits; each limit 0 where there is none."""
+    limits = restores.to_bytes(4, "big") + not_after.to_bytes(8, "big")
+    return sha256(b"ckpt-seal/v1/online", checkpoint_id, limits)
+
+
+class Policy:
+    """A policy that keeps every rule of "Encoding"."""
+
+    def __init__(self, terms, online_reference):
+        require(_count_paths(terms) <= MAX_PATHS, TPM_SLOT, "there are more than 64 paths through the policy")
+        self.terms = terms
+        self.paths = _paths(terms)
+        for path in self.paths:
+            _check_path(path)
+        self.digest = _digest(terms, ZERO32, online_reference)
+
+    @classmethod
+    def parse(cls, data, online_reference):
+        require(1 <= len(data) <= MAX_SIZE, TPM_SLOT, f"a policy has {len(data)} bytes")
+        return cls(_parse(data, 0), online_reference)
+
+    @property
+    def is_pcrs_alone(self):
+        return [term.kind for term in self.terms] == [PCRS]
+
+    @property
+    def wants_pin(self):
+        """Whether there is a PIN on any path."""
+        return any(term.kind == PIN for path in self.paths for term in path)
+
+    @property
+    def can_migrate(self):
+        return any(map(_migrates, self.paths))
+
+    @property
+    def can_open(self):
+        """Whether there is a path that is not for migration."""
+        return not all(map(_migrates, self.paths))
+
+
+def _migrates(path):
+    return any(term.kind == APPROVALS and PURPOSES[term.purpose] == b"migrate" for term in path)

@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cryptography of docs/format.md that no Debian package offers in the shape that the page needs.
+"""The few tools that every other module needs: how to refuse, how to take bytes apart, and the cryptography.
 
-HKDF with Extract and Expand apart, the two KDFs and the CFB of TPM 2.0 Part 1, and thin covers over
-python3-cryptography and argon2-cffi that take and give the page's own encodings. Published vectors for what stands
-here run in test_primitives.py.
+Nothing here knows the format. It exists so that the modules that do read like docs/format.md, and so that there is
+one way to refuse and one place where lengths are bounded.
 """
 
 import hashlib
 import hmac
+import struct
 
-from argon2 import low_level
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
-P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+ZERO32 = bytes(32)
+ZERO_NONCE = bytes(12)
+PAGE = 4096
 
 
 class Refused(Exception):
-    """The file is not accepted. `code` is the exit code, `rule` the heading of docs/format.md that says so."""
+    """The file, or a slot of it, is refused: by which rule, with which exit code, and why."""
 
     def __init__(self, code, rule, message):
         super().__init__(message)
@@ -30,134 +30,143 @@ class Refused(Exception):
 
 
 def require(condition, rule, message, code=5):
-    """Refuses unless `condition` holds. Every rule of the page is one call, so that a test can count them."""
+    """Refuses unless the condition holds. `rule` is a heading of docs/format.md."""
     if not condition:
         raise Refused(code, rule, message)
 
 
+class Cursor:
+    """Takes bytes from the front of a string, never more than there are."""
+
+    def __init__(self, data, rule):
+        self.data = data
+        self.rule = rule
+        self.at = 0
+
+    def take(self, size):
+        require(size <= len(self.data) - self.at, self.rule, f"it ends too early: {size} more bytes should be there")
+        self.at += size
+        return self.data[self.at - size:self.at]
+
+    def unpack(self, layout):
+        return struct.unpack(layout, self.take(struct.calcsize(layout)))
+
+    def u8(self):
+        return self.take(1)[0]
+
+    def u16(self):
+        return int.from_bytes(self.take(2), "big")
+
+    def u32(self):
+        return int.from_bytes(self.take(4), "big")
+
+    def u64(self):
+        return int.from_bytes(self.take(8), "big")
+
+    def rest(self):
+        return self.take(len(self.data) - self.at)
+
+    def end(self):
+        require(self.at == len(self.data), self.rule, f"{len(self.data) - self.at} bytes too many stand at the end")
+
+
+def round_up(size, unit=PAGE):
+    return -(-size // unit) * unit
+
+
+def is_zero(data):
+    return not any(data)
+
+
 def sha256(*parts):
-    digest = hashlib.sha256()
+    state = hashlib.sha256()
     for part in parts:
-        digest.update(part)
-    return digest.digest()
+        state.update(part)
+    return state.digest()
 
 
 def hmac_sha256(key, *parts):
-    mac = hmac.new(key, digestmod=hashlib.sha256)
-    for part in parts:
-        mac.update(part)
-    return mac.digest()
+    return hmac.new(key, b"".join(parts), hashlib.sha256).digest()
 
 
-def hkdf_extract(salt, ikm):
-    """RFC 5869, 2.2. An empty salt stands for 32 zeros, which HMAC makes of it by itself."""
-    return hmac_sha256(salt, ikm)
+def same(one, other):
+    """Compares in constant time."""
+    return hmac.compare_digest(one, other)
 
 
-def hkdf_expand(prk, info, length):
-    """RFC 5869, 2.3."""
-    if length > 255 * 32:
-        raise ValueError("HKDF gives at most 8160 bytes")
-    output = block = b""
-    counter = 0
-    while len(output) < length:
-        counter += 1
-        block = hmac_sha256(prk, block, info, bytes([counter]))
-        output += block
-    return output[:length]
+def hkdf_extract(salt, secret):
+    return hmac_sha256(salt, secret)
 
 
-def kdfa(key, label, context_u, context_v, bits):
-    """TPM 2.0 Part 1, "KDFa": SP 800-108 in counter mode with HMAC-SHA256; the label's NUL is the separator."""
-    output = b""
-    counter = 0
-    while len(output) * 8 < bits:
-        counter += 1
-        output += hmac_sha256(
-            key,
-            counter.to_bytes(4, "big"),
-            label.encode("ascii") + b"\0",
-            context_u,
-            context_v,
-            bits.to_bytes(4, "big"),
-        )
-    return output[: bits // 8]
+def hkdf_expand(key, *info):
+    """HKDF-Expand of 32 bytes, the only length that the format uses: one block."""
+    return hmac_sha256(key, *info, b"\x01")
 
 
-def kdfe(z, label, party_u, party_v, bits):
-    """TPM 2.0 Part 1, "KDFe for ECDH": the one-step KDF of SP 800-56A with SHA-256."""
-    output = b""
-    counter = 0
-    while len(output) * 8 < bits:
-        counter += 1
-        output += sha256(counter.to_bytes(4, "big"), z, label.encode("ascii") + b"\0", party_u, party_v)
-    return output[: bits // 8]
+def aes_gcm_open(key, nonce, ciphertext, tag, associated=b""):
+    """The plaintext, or None when the tag is wrong."""
+    return _open(AESGCM, key, nonce, ciphertext, tag, associated)
 
 
-def aes128_cfb_decrypt(key, data):
-    """AES-128 in CFB with 128 bits of feedback and a zero IV, written over the block cipher alone."""
-    block_cipher = Cipher(algorithms.AES(key), modes.ECB()).encryptor()
-    previous = bytes(16)
-    plain = b""
-    for start in range(0, len(data), 16):
-        piece = data[start : start + 16]
-        stream = block_cipher.update(previous)
-        plain += bytes(a ^ b for a, b in zip(piece, stream))
-        previous = piece
-    return plain
+def chacha20_poly1305_open(key, nonce, ciphertext, tag, associated=b""):
+    """The plaintext, or None when the tag is wrong."""
+    return _open(ChaCha20Poly1305, key, nonce, ciphertext, tag, associated)
 
 
-def aead_open(suite, key, nonce, ciphertext, tag, associated=b""):
-    """The plaintext, or None when the tag is wrong. Suites 1 and 3 are AES-256-GCM, 2 and 4 ChaCha20-Poly1305."""
-    aead = AESGCM(key) if suite in (1, 3) else ChaCha20Poly1305(key)
+def _open(cipher, key, nonce, ciphertext, tag, associated):
     try:
-        return aead.decrypt(nonce, ciphertext + tag, associated)
+        return cipher(key).decrypt(nonce, ciphertext + tag, associated)
     except InvalidTag:
         return None
 
 
-def argon2id(passphrase, salt, passes, memory_kib, lanes):
-    return low_level.hash_secret_raw(
-        secret=passphrase,
-        salt=salt,
-        time_cost=passes,
-        memory_cost=memory_kib,
-        parallelism=lanes,
-        hash_len=32,
-        type=low_level.Type.ID,
-        version=0x13,
-    )
-
-
-def p256_public(x, y):
-    """The public key with these 32-byte coordinates, or None when the point is not on the curve."""
+def p256_point(x, y):
+    """The public key with these coordinates, or None when they are no point of the curve."""
     try:
-        numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), ec.SECP256R1())
-        return numbers.public_key()
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + x + y)
     except ValueError:
         return None
 
 
-def p256_point(key):
-    """The 32-byte coordinates of a public key."""
-    numbers = key.public_numbers()
-    return numbers.x.to_bytes(32, "big"), numbers.y.to_bytes(32, "big")
-
-
-def ecdsa_verify(public_key, digest, signature):
-    """True when the 64 bytes r || s sign the 32-byte `digest` itself: it is not hashed a second time."""
-    r = int.from_bytes(signature[:32], "big")
-    s = int.from_bytes(signature[32:], "big")
-    if not (0 < r < P256_ORDER and 0 < s < P256_ORDER):
-        return False
+def ecdsa_holds(point, digest, signature):
+    """Whether r || s is a signature by this P-256 key. The digest is not hashed again."""
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
     try:
-        encoded = utils.encode_dss_signature(r, s)
-        public_key.verify(encoded, digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
-    except InvalidSignature:
+        algorithm = ec.ECDSA(utils.Prehashed(hashes.SHA256()))
+        point.verify(utils.encode_dss_signature(r, s), digest, algorithm)
+        return True
+    except (InvalidSignature, ValueError):
         return False
-    return True
 
 
-def ecdh(scalar, public_key):
-    """The x coordinate of the shared point, 32 bytes."""
-    return ec.derive_private_key(scalar, ec.SECP256R1()).exchange(ec.ECDH(), public_key)
+def gf256_multiply(a, b):
+    """In GF(2^8) of x^8 + x^4 + x^3 + x^2 + 1."""
+    product = 0
+    while b:
+        if b & 1:
+            product ^= a
+        a <<= 1
+        if a & 0x100:
+            a ^= 0x11D
+        b >>= 1
+    return product
+
+
+def gf256_divide(a, b):
+    inverse = 1
+    for _ in range(254):  # b^254 = 1 / b
+        inverse = gf256_multiply(inverse, b)
+    return gf256_multiply(a, inverse)
+
+
+def interpolate_at_zero(values):
+    """f(0) for each byte, from {i: f(i)}, by Lagrange."""
+    secret = bytearray(len(next(iter(values.values()))))
+    for i, value in values.items():
+        weight = 1
+        for j in values:
+            if j != i:
+                weight = gf256_multiply(weight, gf256_divide(j, j ^ i))
+        for at, byte in enumerate(value):
+            secret[at] ^= gf256_multiply(weight, byte)
+    return bytes(secret)

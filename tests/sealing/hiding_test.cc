@@ -40,7 +40,7 @@ TEST_P(HidingTest, EqualPagesGiveUnlikeCiphertext) {
   sample.content = Content::criu;
   const Bytes pages(64 * page, 0x41);
   sample.images = {{"pages-1.img", pages}, {"pages-2.img", pages}};
-  const std::size_t data = block_size + 2 * std::size_t{65536};
+  const std::size_t data = test::small_data_start;
   std::set<Bytes> seen;
   for (int i = 0; i < 2; ++i) {
     const Bytes file = test::seal(sample);

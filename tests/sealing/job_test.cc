@@ -5,12 +5,13 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "forge.h"
 #include "keymgr/passphrase/passphrase.h"
-#include "sample.h"
 
 namespace ckptseal {
 namespace {
@@ -159,8 +160,8 @@ TEST_F(JobTest, ASignerThatFailsFailsTheSealing) {
 // The same flips as in flip_test.cc, some of them, through the helper.
 TEST_F(JobTest, ADamagedHeaderCopyOpensWithAWarningAndDoesNotVerify) {
   const Bytes file = sealed(pattern("content", 1000));
-  for (const std::size_t at : {4096UL, 4096UL + 30, 4096UL + 40000, 4096UL + 65535, 4096UL + 65536,
-                               4096UL + 65536 + 200, 4096UL + 131071}) {
+  for (const std::size_t at :
+       {4096UL, 4096UL + 30, 4096UL + 2000, 8191UL, 8192UL, 8192UL + 200, 12287UL}) {
     Bytes other = file;
     other[at] ^= 1;
     const UniqueFd fd = memory_file(other);
@@ -183,7 +184,7 @@ TEST_F(JobTest, ADamagedHeaderCopyOpensWithAWarningAndDoesNotVerify) {
 TEST_F(JobTest, ADamagedChunkGivesNothingUnverified) {
   const Bytes content = pattern("content", 200000);
   Bytes file = sealed(content);
-  file[4096 + 131072 + 65536 + 5] ^= 1;  // the second chunk
+  file[test::small_data_start + 65536 + 5] ^= 1;  // the second chunk
   const UniqueFd fd = memory_file(file);
   const UniqueFd output = memory_file();
   const Result<HelperReport> opened =
@@ -200,6 +201,22 @@ TEST_F(JobTest, ADamagedChunkGivesNothingUnverified) {
   const Result<HelperReport> unchecked = verify_in_helper(without_key, false, events());
   ASSERT_TRUE(unchecked.ok());
   EXPECT_FALSE(unchecked.value().chunks_verified());
+}
+
+// In the sandbox, as everything behind the key.
+TEST_F(JobTest, WhatIsNotStoredIsAHoleInTheOutput) {
+  Bytes content(std::size_t{1} << 20);
+  content[70000] = 1;
+  const UniqueFd file = memory_file(sealed(content));
+  const UniqueFd output = memory_file();
+  const Result<HelperReport> opened =
+      open_in_helper(read_job(file.get()), Content::stream, output.get(), events());
+  ASSERT_TRUE(opened.ok()) << opened.error().message;
+  EXPECT_TRUE(test::content_of(output.get()) == content);
+  struct stat info = {};
+  ASSERT_EQ(fstat(output.get(), &info), 0);
+  EXPECT_LE(info.st_blocks * 512, 65536);
+  EXPECT_TRUE(verify_in_helper(read_job(file.get()), false, events()).ok());
 }
 
 TEST_F(JobTest, VerifyWithAnOptionalKey) {
@@ -226,14 +243,82 @@ TEST_F(JobTest, AnUntrustedOriginIsReportedByInspectAndRefusedByTheOthers) {
   const UniqueFd file = memory_file(sealed(pattern("content", 1000)));
   ReadJob job = read_job(file.get());
   job.origins.clear();
-  const Result<HelperReport> seen = inspect_in_helper(job, std::nullopt, events());
-  ASSERT_TRUE(seen.ok()) << seen.error().message;
-  EXPECT_FALSE(seen.value().signature_verified());
   EXPECT_EQ(verify_in_helper(job, false, events()).error().code, Code::untrusted);
   const UniqueFd output = memory_file();
   EXPECT_EQ(open_in_helper(job, Content::stream, output.get(), events()).error().code,
             Code::untrusted);
   EXPECT_TRUE(test::content_of(output.get()).empty());
+  // No key is used on what nobody vouches for.
+  EXPECT_EQ(inspect_in_helper(job, std::nullopt, events()).error().code, Code::untrusted);
+  job.identities = nullptr;
+  const Result<HelperReport> seen = inspect_in_helper(job, std::nullopt, events());
+  ASSERT_TRUE(seen.ok()) << seen.error().message;
+  EXPECT_FALSE(seen.value().signature_verified());
+}
+
+TEST_F(JobTest, InspectUsesNoKeyOnWhatIsUnsignedUnlessThatIsAllowed) {
+  const UniqueFd file = memory_file(test::seal(test::Sample()));
+  ReadJob job = read_job(file.get());
+  EXPECT_EQ(inspect_in_helper(job, std::nullopt, events()).error().code, Code::untrusted);
+  job.allow_unsigned = true;
+  const Result<HelperReport> seen = inspect_in_helper(job, std::nullopt, events());
+  ASSERT_TRUE(seen.ok()) << seen.error().message;
+  EXPECT_EQ(seen.value().image_count(), 1U);
+  EXPECT_FALSE(seen.value().signature_verified());
+  job.allow_unsigned = false;
+  job.identities = nullptr;
+  EXPECT_TRUE(inspect_in_helper(job, std::nullopt, events()).ok());
+}
+
+// One that somebody put there who may not: others open the file, and a check of it fails.
+TEST_F(JobTest, ASlotThatNobodyVouchesForFailsACheck) {
+  const Bytes file = sealed(pattern("content", 1000));
+  test::Forge forge(file, "alice");
+  forge.change_slots({forge.header.slots[0], forge.slot_for("eve")}, 2, &origin);
+  const UniqueFd fd = memory_file(forge.build(nullptr));
+  for (const bool with_key : {true, false}) {
+    ReadJob job = read_job(fd.get());
+    if (!with_key) job.identities = nullptr;
+    const Result<HelperReport> verified = verify_in_helper(job, true, events());
+    ASSERT_FALSE(verified.ok());
+    EXPECT_EQ(verified.error().code, Code::integrity);
+    const Result<HelperReport> seen = inspect_in_helper(job, std::nullopt, events());
+    ASSERT_TRUE(seen.ok()) << seen.error().message;
+    EXPECT_FALSE(seen.value().slots(0).not_vouched());
+    EXPECT_TRUE(seen.value().slots(1).not_vouched());
+  }
+  const UniqueFd output = memory_file();
+  EXPECT_TRUE(open_in_helper(read_job(fd.get()), Content::stream, output.get(), events()).ok());
+  EXPECT_TRUE(warnings.empty()) << "nobody came to the forged one";
+}
+
+TEST_F(JobTest, WhatIsSkippedIsWarnedOf) {
+  const Bytes file = sealed(pattern("content", 1000));
+  test::Forge forge(file, "alice");
+  forge.change_slots({forge.slot_for("eve"), forge.header.slots[0]}, 2, &origin);
+  const UniqueFd fd = memory_file(forge.build(nullptr));
+  const UniqueFd output = memory_file();
+  EXPECT_TRUE(open_in_helper(read_job(fd.get()), Content::stream, output.get(), events()).ok());
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].find("slot 0"), std::string::npos) << warnings[0];
+}
+
+// Sound copies that differ are what an interrupted change leaves; one of another file is damage.
+TEST_F(JobTest, CopiesThatDifferVerifyWithAWarning) {
+  const Bytes file = sealed(pattern("content", 1000));
+  test::Forge forge(file, "alice");
+  const Bytes older = forge.header_block();
+  forge.change_slots(forge.header.slots, 2, &origin);
+  const UniqueFd mixed = memory_file(test::with_header_copies(file, older, forge.header_block()));
+  EXPECT_TRUE(verify_in_helper(read_job(mixed.get()), false, events()).ok());
+  EXPECT_EQ(warnings.size(), 1U);
+  const Bytes foreign = test::Forge(sealed(pattern("content", 1000)), "alice").header_block();
+  const UniqueFd other = memory_file(test::with_header_copies(file, older, foreign));
+  const Result<HelperReport> verified = verify_in_helper(read_job(other.get()), false, events());
+  ASSERT_FALSE(verified.ok());
+  EXPECT_EQ(verified.error().code, Code::integrity);
+  const UniqueFd output = memory_file();
+  EXPECT_TRUE(open_in_helper(read_job(other.get()), Content::stream, output.get(), events()).ok());
 }
 
 }  // namespace

@@ -63,9 +63,9 @@ INSTANTIATE_TEST_SUITE_P(Suites, ManifestPageTest,
 TEST_P(ManifestPageTest, ParseThenSerializeIsIdentity) {
   const Suite suite = GetParam();
   const std::size_t full = chunks_per_page(suite);
-  EXPECT_EQ(full, is_exclusive(suite) ? 681U : 292U);
-  EXPECT_EQ(slots_per_page, 511U);
-  expect_identity(ChunkPage{5, 292, std::vector<ChunkEntry>(1, entry_of(1, suite))});
+  EXPECT_EQ(full, is_exclusive(suite) ? 169U : 72U);
+  expect_identity(ChunkPage{5, 72, std::vector<ChunkEntry>(1, entry_of(1, suite))});
+  expect_identity(ChunkPage{5, 0, {ChunkEntry::zeros()}});
   expect_identity(ChunkPage{5, 0, std::vector<ChunkEntry>(full, entry_of(2, suite))});
   ImagePage images;
   for (const std::uint64_t length : {0UL, 1UL, 65536UL, 8UL * 65536 - 1, 8UL * 65536, 1UL << 40}) {
@@ -75,8 +75,8 @@ TEST_P(ManifestPageTest, ParseThenSerializeIsIdentity) {
   images.records.push_back(record_of(77, std::string(255, '~'), 5, suite));
   images.records.push_back(record_of(78, "!", largest_image_length - 1, suite));
   expect_identity(images);
-  expect_identity(SlotPage{0, std::vector<Digest>(1)});
-  expect_identity(SlotPage{511, std::vector<Digest>(slots_per_page, Digest{9})});
+  expect_identity(RecordPage{{{true, 1, Bytes(64, 1)}, {false, 2, {}}, {false, 0x7fff, {9}}}});
+  expect_identity(RecordPage{{{false, 5, Bytes(4060, 1)}}});
   expect_identity(EndPage{1, 2, 3, 4});
 }
 
@@ -88,23 +88,21 @@ TEST_P(ManifestPageTest, PagesWithTooManyEntriesAreRefused) {
   Bytes bytes = changed(chunks, 2, static_cast<std::uint8_t>(over >> 8));
   expect_refused(changed(bytes, 3, static_cast<std::uint8_t>(over)), "chunks", suite);
   expect_refused(changed(chunks, 2, 0xff), "chunks", suite);
-  const Bytes slots = serialize_page(SlotPage{0, std::vector<Digest>(1)}, suite);
-  bytes = changed(changed(slots, 2, 2), 3, 0);  // 512
-  expect_refused(bytes, "slots", suite);
 }
 
 TEST(PageHeaderTest, EachRuleBroken) {
   const Suite suite = Suite::aes_256_gcm;
   const std::vector<Bytes> pages = {serialize_page(ChunkPage{0, 0, {entry_of(1, suite)}}, suite),
                                     serialize_page(ImagePage{{record_of(0, "a", 5, suite)}}, suite),
-                                    serialize_page(SlotPage{0, {Digest{1}}}, suite),
+                                    serialize_page(RecordPage{{{false, 2, {7}}}}, suite),
                                     serialize_page(EndPage{1, 1, 5, 4096}, suite)};
   for (std::size_t i = 0; i < pages.size(); ++i) {
     ASSERT_TRUE(parse(pages[i]).ok());
     const std::string kind = "page of kind " + std::to_string(i + 1);
     expect_refused(changed(pages[i], 0, 0), kind + ": kind 0");
     expect_refused(changed(pages[i], 0, 5), kind + ": kind 5");
-    expect_refused(changed(pages[i], 1, 1), kind + ": the zero");
+    expect_refused(changed(pages[i], 1, 1), kind + ": encoding 1");
+    expect_refused(changed(pages[i], 1, 255), kind + ": encoding 255");
     expect_refused(changed(pages[i], page_plaintext_size - 1, 1), kind + ": the last zero");
     for (std::size_t size = 0; size < 100; ++size) {
       EXPECT_FALSE(parse(ByteView(pages[i]).first(size)).ok() && size < 16) << kind;
@@ -112,23 +110,25 @@ TEST(PageHeaderTest, EachRuleBroken) {
   }
   expect_refused(changed(pages[0], 3, 0), "a chunk page without entries");
   expect_refused(changed(pages[1], 3, 0), "an image page without entries");
-  expect_refused(changed(pages[2], 3, 0), "a slot page without entries");
+  expect_refused(changed(pages[2], 3, 0), "a record page without entries");
   expect_refused(changed(pages[3], 3, 1), "an end page with an entry");
   expect_refused(changed(pages[1], 7, 1), "an image page with an image number");
   expect_refused(changed(pages[1], 15, 1), "an image page with a first index");
-  expect_refused(changed(pages[2], 7, 1), "a slot page with an image number");
+  expect_refused(changed(pages[2], 7, 1), "a record page with an image number");
+  expect_refused(changed(pages[2], 15, 1), "a record page with a first index");
   expect_refused(changed(pages[3], 15, 1), "an end page with a first index");
   expect_refused(changed(pages[0], 16 + 56, 1), "behind the last chunk entry");
   expect_refused(changed(pages[1], 16 + 15 + 56, 1), "behind the last image record");
-  expect_refused(changed(pages[2], 16 + 32, 1), "behind the last slot");
+  expect_refused(changed(pages[2], 16 + 5, 1), "behind the last record");
   expect_refused(changed(pages[3], 16 + 24, 1), "behind the totals");
 }
 
 TEST(ImageRecordTest, EachRuleBroken) {
   const Suite suite = Suite::aes_256_gcm;
   const Bytes good = serialize_page(ImagePage{{record_of(0, "abc", 5, suite)}}, suite);
-  // 16 page header; 20 zero; 21 length of the name; 22 name; 25 L
-  expect_refused(changed(good, 20, 1), "the zero");
+  // 16 page header; 20 encoding; 21 length of the name; 22 name; 25 L
+  expect_refused(changed(good, 20, 1), "encoding 1");
+  expect_refused(changed(good, 20, 2), "encoding 2");
   expect_refused(changed(good, 21, 0), "no name");
   expect_refused(changed(good, 21, 255), "a name with zeros in it");
   for (const int byte : {0x00, 0x1f, 0x20, 0x2f, 0x7f, 0x80, 0xff}) {
@@ -165,6 +165,37 @@ TEST(ImageRecordTest, ARecordDoesNotCrossPages) {
   std::copy(front.view().begin(), front.view().end(),
             crossing.begin() + static_cast<std::ptrdiff_t>(used));
   expect_refused(crossing, "a record that crosses the end of the page");
+}
+
+// 16 page header; 16 type; 18 length; 20 body
+TEST(TypedRecordTest, EachRuleBroken) {
+  const Suite suite = Suite::aes_256_gcm;
+  const Bytes good = serialize_page(RecordPage{{{false, 2, {7, 7, 7}}}}, suite);
+  EXPECT_EQ(to_hex(ByteView(good).subspan(16, 8)), "0002000307070700");
+  expect_refused(changed(good, 17, 0), "type 0");
+  expect_refused(changed(changed(good, 17, 0), 16, 0x80), "type 0, critical");
+  expect_refused(changed(good, 19, 2), "the rest is not zero");
+  expect_refused(changed(good, 18, 0xff), "a length beyond the page");
+  expect_refused(changed(good, 3, 2), "a second record of zeros");
+  const Result<ManifestPage> critical = parse(changed(good, 16, 0x80));
+  ASSERT_TRUE(critical.ok()) << "whether it is known is seen later";
+  EXPECT_TRUE(std::get<RecordPage>(critical.value()).records[0].critical);
+  EXPECT_EQ(std::get<RecordPage>(critical.value()).records[0].type, 2);
+}
+
+TEST(TypedRecordTest, ARecordDoesNotCrossPages) {
+  const Suite suite = Suite::aes_256_gcm;
+  // 4060 bytes of room: two records leave four.
+  const Bytes full =
+      serialize_page(RecordPage{{{false, 2, Bytes(4000, 1)}, {false, 2, Bytes(52, 1)}}}, suite);
+  ASSERT_TRUE(parse(full).ok());
+  const std::size_t length_at = page_header_size + 4 + 4000 + 2;
+  EXPECT_TRUE(parse(changed(full, length_at + 1, 56)).ok()) << "up to the end";
+  expect_refused(changed(full, length_at + 1, 57), "a byte behind the page");
+  Bytes third = changed(full, 3, 3);
+  third[page_plaintext_size - 3] = 2;
+  EXPECT_TRUE(parse(third).ok()) << "one without a body in the last four bytes";
+  expect_refused(changed(third, page_plaintext_size - 1, 1), "one with a body there");
 }
 
 TEST(ImageNameTest, AreFileNamesOfPrintableAscii) {

@@ -45,10 +45,11 @@ Status seal_to(const Sample& sample, int output_fd) {
   options.suite = sample.suite;
   options.content = sample.content;
   options.chunk_log2 = sample.chunk_log2;
-  options.created = sample_created;
+  options.created = sample.created;
   if (sample.origin != nullptr) options.origin = sample.origin->identity();
   CKPTSEAL_ASSIGN(FileWriter writer,
-                  FileWriter::start(output_fd, spool.get(), options, recipients_for(sample.words)));
+                  FileWriter::start(output_fd, spool.get(), options,
+                                    recipients_for(sample.words, sample.kind())));
   for (const auto& [name, content] : sample.images) {
     CKPTSEAL_ASSIGN(FileWriter::Image image, writer.add_image(name));
     for (ByteView rest = content; !rest.empty();) {
@@ -74,9 +75,11 @@ Bytes seal(const Sample& sample) {
   return content_of(out.get());
 }
 
-ReadSettings trusting(const DoubleOrigin& origin) {
+ReadSettings trusting(const DoubleOrigin& origin) { return trusting({&origin}); }
+
+ReadSettings trusting(const std::vector<const DoubleOrigin*>& hosts) {
   ReadSettings settings;
-  settings.origins = {origin.trusted()};
+  for (const DoubleOrigin* host : hosts) settings.origins.push_back(host->trusted());
   return settings;
 }
 
@@ -103,11 +106,12 @@ Result<Bytes> read_whole_image(const UnlockedFile& file, const ImageInfo& image)
 Result<Contents> read_sealed_with(int fd, const ReadSettings& settings,
                                   const Identities& identities) {
   CKPTSEAL_ASSIGN(SealedFile sealed, SealedFile::open(fd));
-  CKPTSEAL_TRY(sealed.verify_origin(settings.origins, settings.allow_unsigned));
-  CKPTSEAL_ASSIGN(const UnlockedSlot slot, unlock_slot(sealed.header(), identities));
-  CKPTSEAL_ASSIGN(const UnlockedFile file,
-                  UnlockedFile::open(sealed, slot, settings.adders, settings.now));
+  CKPTSEAL_TRY(sealed.verify_origin(settings.trust()));
   Contents contents;
+  SlotSearch search{identities, settings.trust(), std::nullopt, {}};
+  search.warn = [&](const std::string& sentence) { contents.skipped.push_back(sentence); };
+  CKPTSEAL_ASSIGN(const UnlockedSlot slot, find_slot(sealed, search));
+  CKPTSEAL_ASSIGN(const UnlockedFile file, UnlockedFile::open(sealed, slot));
   contents.warnings = sealed.warnings();
   contents.origin_name = sealed.origin_name();
   contents.slot = slot.index;
@@ -124,6 +128,17 @@ Result<Contents> read_sealed(int fd, const ReadSettings& settings) {
 Result<Contents> read_bytes(ByteView file, const ReadSettings& settings) {
   const UniqueFd fd = memory_file(file);
   return read_sealed(fd.get(), settings);
+}
+
+Status open_manifest(ByteView file, const ReadSettings& settings) {
+  const UniqueFd fd = memory_file(file);
+  const Identities identities = identities_for(settings.words);
+  CKPTSEAL_ASSIGN(SealedFile sealed, SealedFile::open(fd.get()));
+  CKPTSEAL_TRY(sealed.verify_origin(settings.trust()));
+  CKPTSEAL_ASSIGN(const UnlockedSlot slot,
+                  find_slot(sealed, {identities, settings.trust(), std::nullopt, {}}));
+  const Result<UnlockedFile> unlocked = UnlockedFile::open(sealed, slot);
+  return unlocked.ok() ? Status() : Status(unlocked.error());
 }
 
 }  // namespace ckptseal::test

@@ -11,11 +11,22 @@
 
 #include "keymgr/tpm2/ecdh_p256.h"
 #include "keymgr/tpm2/kdf.h"
+#include "policies/policy_digest.h"
 
 namespace ckptseal::test {
 namespace {
 
 Error not_importable(const char* why) { return {Code::integrity, why, 0}; }
+Error wrong_pin() { return {Code::policy, "a wrong PIN", 0}; }
+
+// A way through the policy that does not lead to another TPM.
+bool can_be_met(const Policy& policy, const Checkpoint& of) {
+  const std::vector<PolicyPath> paths = policy_paths(policy, of);
+  return std::any_of(paths.begin(), paths.end(), [](const PolicyPath& path) {
+    const auto* term = path.empty() ? nullptr : std::get_if<ApprovalTerm>(&path.front());
+    return term == nullptr || term->purpose == ApprovalPurpose::restore;
+  });
+}
 
 // TPMT_PUBLIC of the usual storage parent: P-256, AES-128-CFB.
 TpmName name_of(const EcPoint& point) {
@@ -73,12 +84,12 @@ SoftwareParentIdentity::SoftwareParentIdentity(Secret scalar, std::optional<Secr
 }
 
 Status SoftwareParentIdentity::check_auth(const Policy& policy, ByteView auth,
-                                          const CheckpointId& id) const {
+                                          const CheckpointId& id) {
   if (auth.size() != (policy.has_pin() ? 32U : 0U)) return not_importable("the auth value");
   if (!policy.has_pin() || !pin_) return {};
   CKPTSEAL_ASSIGN(const Secret right, pin_auth_value(*pin_, id));
-  if (!same_bytes(auth, right.view())) return Error{Code::policy, "a wrong PIN", 0};
-  return {};
+  pin_refused_ = !same_bytes(auth, right.view());
+  return pin_refused_ ? Status(wrong_pin()) : Status();
 }
 
 Result<std::optional<Secret>> SoftwareParentIdentity::unwrap(const SlotBody& slot,
@@ -89,6 +100,8 @@ Result<std::optional<Secret>> SoftwareParentIdentity::unwrap(const SlotBody& slo
     return std::optional<Secret>();
   }
   CKPTSEAL_ASSIGN(const Tpm2Slot parsed, Tpm2Slot::parse(slot.bytes, of));
+  if (!can_be_met(parsed.policy, of)) return Error{Code::policy, "it is for migration alone", 0};
+  if (pin_refused_ && parsed.policy.has_pin()) return wrong_pin();
   const SealedObject& object = parsed.object;
 
   ByteReader seed_reader(object.seed);

@@ -13,15 +13,17 @@ namespace ckptseal::test {
 
 class SoftwareParentIdentity : public Identity {
  public:
-  // Of slots with a PIN: `pin` MUST be theirs if there is one, though nothing here needs it.
+  // Of slots with a PIN: `pin` MUST be theirs if there is one, though nothing here needs it. A
+  // wrong one is tried once.
   explicit SoftwareParentIdentity(Secret scalar, std::optional<Secret> pin = std::nullopt);
   Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override;
 
  private:
-  Status check_auth(const Policy& policy, ByteView auth, const CheckpointId& id) const;
+  Status check_auth(const Policy& policy, ByteView auth, const CheckpointId& id);
 
   Secret scalar_;
   std::optional<Secret> pin_;
+  bool pin_refused_ = false;
   EcPoint point_;
   TpmName name_{};
 };

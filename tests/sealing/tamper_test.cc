@@ -17,8 +17,8 @@ using test::read_bytes;
 using test::Sample;
 
 constexpr std::size_t C = std::size_t{1} << smallest_chunk_log2;
-constexpr std::size_t H = 65536;
-constexpr std::size_t data_start = block_size + 2 * H;
+constexpr std::size_t H = test::small_header;
+constexpr std::size_t data_start = test::small_data_start;
 
 class TamperTest : public testing::TestWithParam<Suite> {
  protected:
@@ -55,9 +55,9 @@ TEST_P(TamperTest, Cut) {
   ASSERT_TRUE(read_bytes(file, trusting(origin)).ok());
   std::vector<std::size_t> sizes = {0, 1, 8, 10, 11, 4095, 4096};
   for (const std::size_t boundary :
-       {block_size, block_size + 24, block_size + 24 + 130, block_size + H, data_start,
+       {block_size, block_size + 28, block_size + 28 + 162, block_size + H, data_start,
         data_start + C, data_start + 2 * C, data_start + 3 * C, manifest, manifest + page_size,
-        manifest + 2 * page_size, file.size() - block_size, file.size() - 32, file.size()}) {
+        file.size() - block_size, file.size() - 32, file.size()}) {
     for (const std::size_t size : {boundary - 1, boundary, boundary + 1}) sizes.push_back(size);
   }
   for (std::size_t size = 5000; size < file.size(); size += 7919) sizes.push_back(size);
@@ -100,7 +100,6 @@ TEST_P(TamperTest, PiecesSwapped) {
   expect_refused(swapped(data_start, data_start + leaf_size, leaf_size), "two leaves");
   expect_refused(swapped(data_start, data_start + block_size, block_size), "two blocks");
   expect_refused(swapped(manifest, manifest + page_size, page_size), "two pages");
-  expect_refused(swapped(manifest + page_size, manifest + 2 * page_size, page_size), "two pages");
   EXPECT_TRUE(read_bytes(swapped(block_size, block_size + H, H), trusting(origin)).ok())
       << "the header copies are equal";
 }
@@ -162,21 +161,22 @@ TEST_P(TamperTest, ChangedWhileItIsRead) {
   Result<SealedFile> sealed = SealedFile::open(fd.get());
   ASSERT_TRUE(sealed.ok());
   const test::ReadSettings settings = trusting(origin);
-  ASSERT_TRUE(sealed.value().verify_origin(settings.origins, false).ok());
+  ASSERT_TRUE(sealed.value().verify_origin(settings.trust()).ok());
   const test::Identities identities = test::identities_for({"alice"});
-  const Result<UnlockedSlot> slot = unlock_slot(sealed.value().header(), identities);
+  const Result<UnlockedSlot> slot =
+      find_slot(sealed.value(), {identities, settings.trust(), std::nullopt, {}});
   ASSERT_TRUE(slot.ok());
 
   // The manifest of another good file of the same origin.
   const Bytes sibling = seal(sample());
   ASSERT_TRUE(pwrite_full(fd.get(), ByteView(sibling).subspan(manifest), manifest).ok());
-  const auto changed = UnlockedFile::open(sealed.value(), slot.value(), {}, 0);
+  const auto changed = UnlockedFile::open(sealed.value(), slot.value());
   ASSERT_FALSE(changed.ok());
   EXPECT_EQ(changed.error().code, Code::integrity);
   EXPECT_NE(changed.error().message.find("changed"), std::string::npos);
 
   ASSERT_TRUE(pwrite_full(fd.get(), ByteView(file).subspan(manifest), manifest).ok());
-  const auto unlocked = UnlockedFile::open(sealed.value(), slot.value(), {}, 0);
+  const auto unlocked = UnlockedFile::open(sealed.value(), slot.value());
   ASSERT_TRUE(unlocked.ok());
   auto reader = unlocked.value().read_image(unlocked.value().images()[0]);
   ASSERT_TRUE(reader.ok());
@@ -196,10 +196,13 @@ TEST(TamperPagesTest, AChunkPageThatChangesLaterIsRefused) {
   const UniqueFd fd = test::memory_file(file);
   Result<SealedFile> sealed = SealedFile::open(fd.get());
   ASSERT_TRUE(sealed.ok());
-  ASSERT_TRUE(sealed.value().verify_origin({}, true).ok());
+  const test::ReadSettings settings = test::unsigned_allowed();
+  ASSERT_TRUE(sealed.value().verify_origin(settings.trust()).ok());
   const test::Identities identities = test::identities_for({"alice"});
-  const Result<UnlockedSlot> slot = unlock_slot(sealed.value().header(), identities);
-  const auto unlocked = UnlockedFile::open(sealed.value(), slot.value(), {}, 0);
+  const Result<UnlockedSlot> slot =
+      find_slot(sealed.value(), {identities, settings.trust(), std::nullopt, {}});
+  ASSERT_TRUE(slot.ok());
+  const auto unlocked = UnlockedFile::open(sealed.value(), slot.value());
   ASSERT_TRUE(unlocked.ok());
   auto reader = unlocked.value().read_image(unlocked.value().images()[0]);
   ASSERT_TRUE(reader.ok());

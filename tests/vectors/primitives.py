@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the writer of the vectors needs from cryptography. It shares nothing with the reader in tests/reader on purpose:
-where that one writes a KDF out, this one takes it from python3-cryptography, so that the two check each other. Everything
-is deterministic, signatures too (RFC 6979), so that a second run writes the same files."""
+where that one writes a KDF out, this one takes it from python3-cryptography, so that the two check each other.
+Everything is deterministic, signatures too (RFC 6979), so that a second run writes the same files."""
 
+import functools
 import hashlib
 import hmac
 
 from argon2 import low_level
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.concatkdf import ConcatKDFHash
@@ -112,7 +114,12 @@ def add_points(a, b):
     return x, (slope * (a[0] - x) - a[1]) % P
 
 
+@functools.cache
 def multiply(scalar, point=G):
+    """The library does it with G alone, and fast; here it is done with any point, on the curve or not."""
+    if point is G:
+        numbers = ec.derive_private_key(scalar, ec.SECP256R1()).public_key().public_numbers()
+        return numbers.x, numbers.y
     result = None
     while scalar:
         if scalar & 1:
@@ -169,6 +176,7 @@ def rfc6979_nonce(scalar, digest):
         v = hmac_sha256(k, v)
 
 
+@functools.cache
 def ecdsa_sign(scalar, digest):
     """r || s over the digest itself."""
     nonce = rfc6979_nonce(scalar, digest)

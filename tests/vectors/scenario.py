@@ -4,29 +4,57 @@
 from dataclasses import dataclass, field, replace
 
 import primitives as crypto
+from pieces import CREATED, Header, Host
 from primitives import sha256
-from writer import PASSPHRASE, Host, Writer
+from slots import PASSPHRASE, passphrase_slot
+from writer import Writer
 
 ORIGIN = Host("origin")
-ADDER = Host("adder")
+CHANGER = Host("changer")
 STRANGER = Host("stranger")
 CHUNK = 1 << 16
+NOW = CREATED + 86400
+KEYS = ("passphrase", "parent_scalar", "private_key", "hybrid_key", "recovery_key")
+DEFAULTS = {
+    "passphrase": PASSPHRASE.decode("ascii"),
+    "parent_scalar": None,
+    "pin": None,
+    "private_key": None,
+    "hybrid_key": None,
+    "recovery_key": None,
+    "trusted": [ORIGIN.public()],
+    "allow_unsigned": False,
+    "now": NOW,
+    "max_memory_kib": 1 << 20,
+    "wanted_operation": "verify",
+    "exit": None,
+    "warning": False,
+}
+NO_KEY = dict.fromkeys(KEYS)
+EXTRACT = {"wanted_operation": "extract"}
+UNSIGNED = {"allow_unsigned": True, "trusted": []}
+TRUST_CHANGER = {"trusted": [ORIGIN.public(), CHANGER.public()]}
 
 
 def content(label, size):
     return crypto.stream("ckpt-seal vectors content " + label, size)
 
 
+TWO = content("two", 2 * CHUNK + 100)
 SMALL = [("stream", content("small", 100))]
-TWO_CHUNKS = [("stream", content("two", CHUNK + 100))]
-NINE_CHUNKS = [("stream", content("nine", 8 * CHUNK + 100))]
+TWO_CHUNKS = [("stream", TWO[: CHUNK + 100])]
+THREE_CHUNKS = [("stream", TWO)]
+EIGHT_ZEROS = {"left_out": lambda _number, index: index < 8}
+NINE_CHUNKS = [("stream", bytes(8 * CHUNK) + TWO[:100])]  # with EIGHT_ZEROS
+# Where a reader gives out nothing anyway: an empty manifest is one page.
+NOTHING = {"images": [], "content": 1}
 
 
 @dataclass
 class Scenario:
     """One file and what a reader must say of it. `exit` and `rule` are what is expected with the usual settings: the
-    passphrase, the origin trusted, nobody trusted as adder, `verify`. `settings` changes these; each of `also` is one
-    more look at the same file, with its own settings, `what` and `exit`."""
+    passphrase, the origin trusted, `verify`. `settings` changes these; each of `also` is one more look at the same
+    file, with its own settings, `what` and `exit`."""
 
     name: str
     rule: str
@@ -38,33 +66,18 @@ class Scenario:
     also: list = field(default_factory=list)
 
     def build(self):
-        return Writer(self.images, **self.options).build()
+        options = {"slots": lambda writer: [passphrase_slot(writer)]} | self.options
+        return Writer(self.images, **options).build()
 
     def entries(self):
         """The scenario's objects in vectors.json."""
-        looks = [dict(self.settings, what=self.what, exit=self.exit)]
-        looks += [dict(self.settings, exit=self.exit) | look for look in self.also]
+        first = dict(self.settings, what=self.what, exit=self.exit)
+        looks = [first] + [dict(self.settings, exit=self.exit) | look for look in self.also]
         for look in looks:
-            entry = {
-                "file": self.name + ".cks",
-                "what": None,
-                "rule": self.rule,
-                "passphrase": PASSPHRASE.decode("ascii"),
-                "parent_scalar": None,
-                "pin": None,
-                "private_key": None,
-                "recovery_key": None,
-                "trusted_origins": [ORIGIN.public()],
-                "trusted_adders": [],
-                "allow_unsigned": False,
-                "wanted_operation": "verify",
-                "exit": None,
-                "warning": False,
-                "images": {},
-            }
-            entry.update(look)
-            if look["exit"] == 0 and "images" not in look:
-                entry["images"] = {name: sha256(data).hex() for name, data in self.images}
+            entry = {"file": self.name + ".cks", "what": None, "rule": self.rule} | DEFAULTS | look
+            opened = entry["exit"] == 0 and any(entry[key] is not None for key in KEYS)
+            entry["images"] = {name: sha256(data).hex() for name, data in self.images} if opened else {}
+            entry["slot"] = look.get("slot", 0) if opened else None
             yield entry
 
 
@@ -76,6 +89,21 @@ def bad(name, rule, what, inject, **rest):
     """A fault in one step or some steps of the usual file."""
     options = dict(rest.pop("options", {}), inject=inject)
     return Scenario(name, rule, what, options=options, **rest)
+
+
+def without_key(what="The same without a key.", **rest):
+    return NO_KEY | {"what": what, "warning": False} | rest
+
+
+def generation_2(slots, changer=ORIGIN, **rest):
+    """Both copies of generation 2; `slots` is a function of the writer."""
+    return lambda writer: [Header(2, slots(writer), changer, **rest)] * 2
+
+
+def before_and_after(slots, changer=ORIGIN, **rest):
+    """Copy 0 of generation 2, copy 1 still of generation 1: at a fault that makes copy 0 not sound a reader uses copy
+    1, at any other it refuses the file."""
+    return lambda writer: [Header(2, slots(writer), changer, **rest), Header(1, writer.slots)]
 
 
 def put(at, new):

@@ -3,11 +3,12 @@
 the origin itself has signed."""
 
 import primitives as crypto
+from people import BY_KEY, exclusive
+from pieces import BLOCK, Signature, chunk_digest
 from primitives import u64
-from scenario import CHUNK, NINE_CHUNKS, TWO_CHUNKS, bad, content, flip, only
-from writer import ALIGN, chunk_digest
+from scenario import CHUNK, EIGHT_ZEROS, NINE_CHUNKS, THREE_CHUNKS, TWO, TWO_CHUNKS, bad, content, flip, only
+from slots import passphrase_slot
 
-THREE_CHUNKS = [("stream", content("three", 2 * CHUNK + 100))]
 TWO_SHORT = [("a", content("a", 100)), ("b", content("b", 100))]
 
 
@@ -68,8 +69,8 @@ def exchanged_in_manifest(writer, sealed):
 
 def signed_before_exchange(writer, signed):
     """The signature is that of the manifest with the right chunk."""
-    honest = type(writer)(writer.images).build()
-    return 1, honest[-4096 + 26 : -4096 + 90]
+    honest = type(writer)(writer.images, lambda w: [passphrase_slot(w)]).build()
+    return Signature(1, honest[-4096 + 36 : -4096 + 100])
 
 
 def exchanged_data(writer, file):
@@ -98,7 +99,24 @@ def other_checkpoint(writer, _sealed, number, _index):
 
 
 def moved_by_16(_writer, data):
-    return bytes(16) + bytes(data[:-16])
+    """What stands in the first block."""
+    return bytes(16) + bytes(data[: BLOCK - 16]) + bytes(data[BLOCK:])
+
+
+def zeros_of(writer, sealed, number, index, size):
+    """Another plaintext, of which the ciphertext begins with so many zeros."""
+    plain = writer.chunk(number, index)
+    plain = crypto.xor(plain[:size], sealed[0][:size]) + plain[size:]
+    nonce = bytes(3) + u64(index) + b"\1"
+    return crypto.seal(writer.suite, writer.image_key(number), nonce, plain)
+
+
+def beginning_with_zeros(writer, sealed, *where):
+    return zeros_of(writer, sealed, *where, 16)
+
+
+def as_zeros(writer, sealed, *where):
+    return zeros_of(writer, sealed, *where, len(sealed[0]))
 
 
 def remembered(writer, sealed, *_where):
@@ -110,12 +128,13 @@ def plus(number):
     return lambda value: value + number
 
 
-EMPTY = [("stream", content("exact", CHUNK))]
+EMPTY = [("stream", TWO[:CHUNK])]
+EXCLUSIVE = {"options": exclusive(), "settings": BY_KEY}
 
 SCENARIOS = [
     chunks("chunk_flipped", "A bit of a chunk is flipped.", in_data(50, flip)),
-    chunks("chunk_flipped_exclusive", "The same in an exclusive file.", in_data(50, flip), options={"suite": 3}),
-    chunks("chunk_flipped_chacha", "The same with ChaCha20-Poly1305.", in_data(50, flip), options={"suite": 4}),
+    chunks("chunk_flipped_exclusive", "The same in an exclusive file.", in_data(50, flip), **EXCLUSIVE),
+    chunks("chunk_flipped_chacha", "The same with ChaCha20-Poly1305.", in_data(50, flip), options={"suite": 2}),
     chunks(
         "chunk_flipped_last_page",
         "A bit is flipped in the last leaf of a full chunk.",
@@ -127,9 +146,13 @@ SCENARIOS = [
         "chunk_tag_flipped_exclusive",
         "The same in an exclusive file.",
         entry((0, 0), tag=flip_tag),
-        options={"suite": 3},
+        **EXCLUSIVE,
     ),
-    chunks("chunk_digest_wrong_resigned", "The digest in the manifest is wrong, and signed.", entry((0, 0), digest=bytes(32))),
+    chunks(
+        "chunk_digest_wrong_resigned",
+        "The digest in the manifest is wrong, and signed.",
+        entry((0, 0), digest=bytes(32)),
+    ),
     chunks(
         "chunk_digest_without_leaves",
         "The digest is the SHA-256 of the chunk and not that of its leaves.",
@@ -160,7 +183,7 @@ SCENARIOS = [
         "The same in an exclusive file.",
         {"file": swapped_data},
         images=THREE_CHUNKS,
-        options={"suite": 3},
+        **EXCLUSIVE,
     ),
     chunks(
         "chunk_swapped_in_manifest",
@@ -182,7 +205,11 @@ SCENARIOS = [
         images=TWO_SHORT,
         options={"content": 1},
     ),
-    chunks("chunk_key_of_other_image", "A chunk is sealed with the key of another image.", {"sealed_chunk": other_image_key}),
+    chunks(
+        "chunk_key_of_other_image",
+        "A chunk is sealed with the key of another image.",
+        {"sealed_chunk": other_image_key},
+    ),
     chunks("chunk_of_other_checkpoint", "A chunk is sealed with another data key.", {"sealed_chunk": other_checkpoint}),
     chunks("chunk_last_flag_missing", "The last chunk is sealed as one that is not.", {"chunk_nonce": last_flag}),
     chunks(
@@ -203,12 +230,16 @@ SCENARIOS = [
         in_data(100, flip),
         also=[{"what": "The same without a key: chunks are unchecked.", "passphrase": None, "exit": 0, "images": {}}],
     ),
-    chunks("chunk_padding_nonzero_last", "The last byte before the next multiple of 4096 is not zero.", in_data(4095, flip)),
+    chunks(
+        "chunk_padding_nonzero_last",
+        "The last byte before the next multiple of 4096 is not zero.",
+        in_data(4095, flip),
+    ),
     chunks(
         "chunk_padding_nonzero_exclusive",
         "A byte behind a chunk of an exclusive file is not zero.",
         in_data(100, flip),
-        options={"suite": 3},
+        **EXCLUSIVE,
     ),
     chunks(
         "chunk_empty_last_offset_nonzero",
@@ -218,17 +249,41 @@ SCENARIOS = [
     ),
     chunks(
         "chunk_unaligned",
-        "A chunk stands 16 bytes behind a multiple of 4096.",
-        entry((0, 0), offset=plus(16)) | {"data": moved_by_16},
+        "A chunk stands 16 bytes behind a multiple of 4096, and what follows its padding are zeros.",
+        entry((0, 0), offset=plus(16)) | {"data": moved_by_16, "sealed_chunk": only((1, 0), beginning_with_zeros)},
+        images=TWO_SHORT,
+        options={"content": 1},
     ),
-    chunks("chunk_offset_in_header", "A chunk begins in the header.", entry((0, 0), offset=plus(-ALIGN))),
-    chunks("chunk_offset_in_manifest", "A chunk begins in the manifest.", entry((0, 0), offset=plus(ALIGN))),
-    chunks("chunk_offset_absurd", "The offset of a chunk is 2^64 - 4096.", entry((0, 0), offset=2**64 - ALIGN)),
-    chunks("data_gap", "A block of the data area belongs to no chunk.", {"data": lambda w, data: bytes(data) + bytes(ALIGN)}),
+    chunks(
+        "chunk_in_header",
+        "The ciphertext of a chunk is zeros, and those of the header's padding.",
+        entry((0, 0), offset=2 * BLOCK) | {"sealed_chunk": as_zeros},
+        options={"log_h": 14},
+    ),
+    chunks(
+        "chunk_in_annex",
+        "The ciphertext of a chunk is zeros, and those of an annex.",
+        entry((0, 0), offset=plus(3 * BLOCK)) | {"sealed_chunk": as_zeros},
+        options={"annex": bytes(BLOCK)},
+    ),
+    chunks("chunk_offset_in_preamble", "A chunk begins in the preamble.", entry((0, 0), offset=plus(-3 * BLOCK))),
+    chunks("chunk_offset_in_manifest", "A chunk begins in the manifest.", entry((0, 0), offset=plus(BLOCK))),
+    chunks("chunk_offset_absurd", "The offset of a chunk is 2^64 - 4096.", entry((0, 0), offset=2**64 - BLOCK)),
+    chunks(
+        "data_gap",
+        "A block of the data area belongs to no chunk.",
+        {"data": lambda w, data: bytes(data) + bytes(BLOCK)},
+    ),
     chunks(
         "data_gap_in_front",
         "The first block of the data area belongs to no chunk.",
-        entry((0, 0), offset=plus(ALIGN)) | {"data": lambda w, data: bytes(ALIGN) + bytes(data)},
+        entry((0, 0), offset=plus(BLOCK)) | {"data": lambda w, data: bytes(BLOCK) + bytes(data)},
     ),
-    chunks("chunk_flipped_many", "A bit of chunk 8 of 9 is flipped.", in_data(8 * CHUNK, flip), images=NINE_CHUNKS),
+    chunks(
+        "chunk_flipped_many",
+        "A bit of chunk 8 of 9 is flipped.",
+        in_data(0, flip),
+        images=NINE_CHUNKS,
+        options=EIGHT_ZEROS,
+    ),
 ]

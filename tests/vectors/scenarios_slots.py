@@ -1,254 +1,127 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults of "Slots", "TPM slot" and "Passphrase slot". The header's MAC and checksum hold, and the digest that the
-manifest lists is that of the faulty slot: whoever sealed did it wrong, or did it on purpose."""
+"""Faults of the frame of "Slots" at generation 1, and of "Passphrase slot". The header's MAC and checksum hold, and the
+slot list has the faulty slot: whoever sealed did it wrong, or did it on purpose."""
 
-from primitives import sha256, u16, u32, u64
-from scenario import ADDER, CHUNK, STRANGER, Scenario, bad, flip, put
-from scenarios_good import OTHER_PARENT, OTHER_PASSPHRASE, PARENT
-from tpm_slot import tpm_body
-from writer import added_slot, frame, passphrase_body, passphrase_slot
+from pieces import Slot
+from primitives import u16
+from scenario import Scenario, bad, flip, put, without_key
+from slot_files import changed, slot_file
+from slots import PASSPHRASE_KIND, passphrase_body, passphrase_slot
 
-PASSPHRASE_RULE = "Passphrase slot (kind 2)"
-TPM_RULE = "TPM slot (kind 1)"
-OUR_TPM = {"passphrase": None, "parent_scalar": f"{PARENT.scalar:064x}"}
+RULE = "Passphrase slot (kind 2)"
+WARNED = {"warning": True}
+LESS = {"what": "The same, and a KiB less is allowed.", "exit": 1, "warning": True}
 
 
 def slots(name, what, make, rule="Slots", **rest):
-    options = dict(rest.pop("options", {}), slots=make)
+    options = {"slots": make} | rest.pop("options", {})
     return Scenario(name, rule, what, options=options, **rest)
 
 
+def part(name, what, fault):
+    """Of both copies; the list is that of the right slots."""
+    return bad("slot_" + name, "Slots", what, {"slots_part": fault}, also=[without_key()])
+
+
 def passphrase(name, what, exit=5, **changes):
-    return slots("passphrase_" + name, what, lambda w: [passphrase_slot(w, **changes)], PASSPHRASE_RULE, exit=exit)
+    """Without a warning where the passphrase was tried."""
+    settings = {"warning": exit != 3}
+    return slot_file("passphrase_" + name, RULE, what, exit, lambda w: passphrase_slot(w, **changes), settings)
 
 
-def body(name, what, change):
+def body(name, what, fault, exit=5):
     """A passphrase slot whose encoded body is changed."""
-    return slots("passphrase_" + name, what, lambda w: [frame(2, change(passphrase_body(w)))], PASSPHRASE_RULE)
+    make = changed(PASSPHRASE_KIND, passphrase_body, fault)
+    return slot_file("passphrase_" + name, RULE, what, exit, make, {"warning": exit != 3})
 
 
-def tpm(name, what, inject, **rest):
-    options = {"slots": lambda w: [frame(1, tpm_body(w, PARENT))]} | rest.pop("options", {})
-    settings = rest.pop("settings", OUR_TPM)
-    return bad("tpm_" + name, TPM_RULE, what, inject, options=options, settings=settings, **rest)
+def costs(name, what, *cost):
+    """The memory that the reader allows is just what it takes."""
+    settings = {"max_memory_kib": cost[0]}
+    also = [LESS | {"max_memory_kib": cost[0] - 1}]
+    return slot_file("good_passphrase_" + name, RULE, what, 0, lambda w: passphrase_slot(w, cost=cost), settings, also)
 
 
-def field(**changes):
-    return {"tpm_fields": lambda w, fields: fields | changes}
-
-
-def value_changed(_writer, fields):
-    return fields | {"values": flip(31)(None, fields["values"])}
-
-
-def mask_changed(_writer, fields):
-    return fields | {"mask": 0b100101001, "values": fields["values"]}
-
-
-def added(**changes):
-    return lambda w: [
-        passphrase_slot(w, passphrase=OTHER_PASSPHRASE),
-        added_slot(w, 2, passphrase_body(w), ADDER, 2, **changes),
-    ]
-
-
-def signed_by_stranger(writer):
-    digest = sha256(u16(2) + passphrase_body(writer))
-    return STRANGER.sign(sha256(b"ckpt-seal/v1/slot" + writer.checkpoint_id + u64(2) + digest))
-
-
-def resized(index, size):
-    """Gives one of the three areas of a TPM body another length field, and cuts or fills it to that."""
-
-    def fault(_writer, value):
-        at = 32 + 34 + 1 + 4 + 4 * 32
-        areas = []
-        while at < len(value):
-            length = int.from_bytes(value[at : at + 2], "big")
-            areas.append(value[at + 2 : at + 2 + length])
-            at += 2 + length
-        areas[index] = areas[index][:size].ljust(size, b"\0")
-        return value[: 32 + 34 + 1 + 4 + 4 * 32] + b"".join(u16(len(area)) + area for area in areas)
-
-    return {"tpm_body": fault}
-
-
-TRUST_ADDER = {"trusted_adders": [ADDER.public()]}
-GENERATION_2 = {"generations": (2, 2)}
-
-
-def unlisted(_writer, pages):
-    """The slot page lists another slot than the file has."""
-    pages[-2].body = flip(0)(None, pages[-2].body)
-    return pages
+def flipped_at(at):
+    return lambda right: flip(at)(None, right)
 
 
 FRAME = [
-    bad("slot_count_zero", "Slots", "The number of slots is 0.", {"slots_part": lambda *_: u16(0)}),
-    bad("slot_part_empty", "Slots", "S is 0.", {"slots_part": lambda *_: b""}),
-    bad("slot_truncated", "Slots", "The last slot lacks its last byte.", {"slots_part": lambda w, s, _n: s[:-1]}),
-    bad("slot_appended", "Slots", "A byte follows the last slot.", {"slots_part": lambda w, s, _n: s + b"\0"}),
-    bad("slot_count_too_high", "Slots", "The number of slots is one more.", {"slots_part": put(0, u16(2))}),
-    slots("slot_length_absurd", "The length of a body is 2^32 - 1.", lambda w: [frame(2, passphrase_body(w), length=2**32 - 1)]),
-    slots("slot_length_zero", "A slot of an unknown kind has an empty body.", lambda w: [frame(0x7E57, b""), passphrase_slot(w)]),
+    part("truncated", "The last slot lacks its last byte.", lambda w, s, _n: s[:-1]),
+    part("appended", "A byte follows the last slot.", lambda w, s, _n: s + b"\0"),
+    part("count_too_high", "The number of slots is one more.", put(0, u16(2))),
+    part("count_too_low", "The number of slots is 0, and there is one.", put(0, u16(0))),
+    part("part_empty", "S is 0.", lambda *_: b""),
+    part("part_one_byte", "S is 1.", lambda *_: b"\0"),
+    part("head_cut", "There are 7 bytes of a slot.", lambda w, s, _n: s[:9]),
+    slots(
+        "slot_length_absurd",
+        "A body has 2^32 - 1 bytes.",
+        lambda w: [passphrase_slot(w), Slot(7, b"x", length=2**32 - 1)],
+    ),
+    slots(
+        "slot_length_zero",
+        "The body of a slot of an unknown kind is empty.",
+        lambda w: [Slot(7, b""), passphrase_slot(w)],
+    ),
     slots(
         "slot_length_65537",
         "The body of a slot of an unknown kind has 65537 bytes.",
-        lambda w: [frame(0x7E57, bytes(CHUNK + 1)), passphrase_slot(w)],
-        options={"log_h": 18},
+        lambda w: [Slot(7, bytes(65537)), passphrase_slot(w)],
     ),
-    slots("slot_adder_unknown", "The adder of a slot is 2.", lambda w: [frame(2, passphrase_body(w), adder=2)]),
+    slots("slot_kind_0_alone", "The only slot is of kind 0.", lambda w: [Slot(0, b"body")], exit=9),
     slots(
-        "slot_adder_unknown_kind_unknown",
-        "The adder of a slot of an unknown kind is 2.",
-        lambda w: [frame(0x7E57, b"body", adder=2), passphrase_slot(w)],
-    ),
-    slots(
-        "slot_unknown_only",
-        "The only slot is of an unknown kind.",
-        lambda w: [frame(0x7E57, b"body")],
+        "slot_kind_7_alone",
+        "The only slot is of kind 7.",
+        lambda w: [Slot(7, b"body")],
         exit=9,
+        also=[without_key(exit=0)],
     ),
-    bad("slot_not_listed", "Slots", "A slot of the origin is not among those that the manifest lists.", {"pages": unlisted}),
-    bad(
-        "slot_other_added_as_origin",
-        "Slots",
-        "Somebody with the key adds a slot for a new passphrase and calls it one of the origin.",
-        {"slots_part": lambda w, s, _n: u16(2) + s[2:] + passphrase_slot(w, passphrase=OTHER_PASSPHRASE)},
-        settings={"passphrase": OTHER_PASSPHRASE.decode("ascii")},
-    ),
-    slots(
-        "slot_added_signature_flipped",
-        "The signature of a trusted adder is zero.",
-        added(signature=bytes(64)),
-        options=GENERATION_2,
-        settings=TRUST_ADDER,
-    ),
-    slots(
-        "slot_added_signature_of_other_host",
-        "Another host has signed in the name of the adder.",
-        lambda w: added(signature=signed_by_stranger(w))(w),
-        options=GENERATION_2,
-        settings={"trusted_adders": [ADDER.public(), STRANGER.public()]},
-    ),
-    slots(
-        "slot_added_generation_wrong",
-        "The adder has signed for another generation than the slot says.",
-        added(signed_generation=3),
-        options=GENERATION_2,
-        settings=TRUST_ADDER,
-    ),
-    slots(
-        "slot_added_for_other_checkpoint",
-        "The adder has signed for another checkpoint.",
-        added(signed_id=bytes(16)),
-        options=GENERATION_2,
-        settings=TRUST_ADDER,
-    ),
-    bad(
-        "exclusive_two_slots",
-        "Slots",
-        "An exclusive file has two slots.",
-        {},
-        options={"suite": 3, "slots": lambda w: [passphrase_slot(w), passphrase_slot(w, passphrase=OTHER_PASSPHRASE)]},
-    ),
-    bad(
-        "exclusive_slot_added",
-        "Slots",
-        "The only slot of an exclusive file was added later, by a trusted host.",
-        {},
-        options={
-            "suite": 4,
-            "generations": (2, 2),
-            "slots": lambda w: [added_slot(w, 2, passphrase_body(w), ADDER, 2)],
-        },
-        settings=TRUST_ADDER,
-    ),
+    slots("slot_kind_65535_alone", "The only slot is of kind 65535.", lambda w: [Slot(65535, b"body")], exit=9),
     slots(
         "slot_other_data_key",
         "The slot gives another key than the one that the file is committed to.",
         lambda w: [passphrase_slot(w, data_key=w.random("other data key", 32))],
         "Keys",
+        settings=WARNED,
     ),
+]
+
+COSTS = [
+    costs("least", "8 KiB, one pass and one lane, the least.", 8, 1, 1),
+    costs("lanes", "128 KiB, one pass and 16 lanes, the most.", 128, 1, 16),
+    costs("passes", "8 KiB and 16 passes, the most; a reader that allows 8 KiB does this work.", 8, 16, 1),
 ]
 
 PASSPHRASE = [
-    passphrase("kdf_unknown", "The KDF is 2.", kdf=2),
+    passphrase("kdf_0", "The KDF is 0.", 9, kdf=0),
+    passphrase("kdf_2", "The KDF is 2.", 9, kdf=2),
+    body("kdf_2_one_byte", "The KDF is 2, and nothing follows.", lambda b: b"\2", 9),
     passphrase("memory_absurd", "The memory is 2^32 - 1 KiB.", memory=2**32 - 1),
     passphrase("memory_above_limit", "The memory is 4194305 KiB.", memory=4194305),
+    passphrase("memory_more_than_allowed", "The memory is 4194304 KiB.", 1, memory=4194304),
     passphrase("memory_small", "The memory is less than 8 times the lanes.", memory=127, lanes=16),
+    passphrase("memory_zero", "The memory is 0.", memory=0),
     passphrase("passes_zero", "The passes are 0.", passes=0),
-    passphrase("passes_absurd", "The passes are 65.", passes=65),
+    passphrase("passes_17", "The passes are 17.", passes=17),
+    passphrase("passes_absurd", "The passes are 2^32 - 1.", passes=2**32 - 1),
     passphrase("lanes_zero", "The lanes are 0.", lanes=0),
-    passphrase("lanes_absurd", "The lanes are 17.", lanes=17, memory=136),
-    passphrase("passes_changed", "The passes are 2, and were 1 at sealing: another key.", exit=3, passes=2),
-    body("appended", "A byte follows the tag.", lambda b: b + b"\0"),
+    passphrase("lanes_17", "The lanes are 17.", lanes=17, memory=136),
+    passphrase("passes_changed", "The passes are 2, and were 1 at sealing: another key.", 3, passes=2),
+    passphrase("memory_changed", "The memory is 72 KiB, and was 64 at sealing.", 3, memory=72),
+    passphrase("lanes_changed", "The lanes are 2, and were 1 at sealing.", 3, lanes=2),
+    passphrase("salt_changed", "A bit of the salt is flipped.", 3, salt=bytes(16)),
+    passphrase("appended", "A byte follows the tag.", tail=b"\0"),
     body("truncated", "The tag lacks its last byte.", lambda b: b[:-1]),
-    slots(
-        "passphrase_wrapped_flipped",
-        "A bit of the wrapped data key is flipped: this cannot be told from a wrong passphrase.",
-        lambda w: [frame(2, flip(29)(w, passphrase_body(w)))],
-        PASSPHRASE_RULE,
-        exit=3,
-    ),
-    slots(
-        "passphrase_tag_flipped",
-        "A bit of the tag is flipped: this cannot be told from a wrong passphrase.",
-        lambda w: [frame(2, flip(-1)(w, passphrase_body(w)))],
-        PASSPHRASE_RULE,
-        exit=3,
+    body("one_byte", "The body has one byte.", lambda b: b[:1]),
+    body("wrapped_flipped", "A bit of the wrapped data key is flipped: as with a wrong passphrase.", flipped_at(29), 3),
+    body("tag_flipped", "A bit of the tag is flipped: as with a wrong passphrase.", flipped_at(-1), 3),
+    passphrase(
+        "of_other_file",
+        "The slot is that of another checkpoint, with this data key.",
+        3,
+        checkpoint_id=bytes(16),
     ),
 ]
 
-TPM = [
-    tpm(
-        "other_host",
-        "The slot is for another storage parent, and there is no other slot.",
-        {},
-        options={"slots": lambda w: [frame(1, tpm_body(w, OTHER_PARENT))]},
-        exit=9,
-    ),
-    tpm("policy_unknown", "The form of the policy of our slot is 3.", field(form=3)),
-    tpm(
-        "policy_unknown_other_host",
-        "The form of the policy of another host's slot is 3, and there is no other slot.",
-        field(form=3),
-        options={"slots": lambda w: [frame(1, tpm_body(w, OTHER_PARENT))]},
-        exit=9,
-    ),
-    tpm("pcr_mask_zero", "No PCR is named.", {}, options={"slots": lambda w: [frame(1, tpm_body(w, PARENT, pcr_numbers=()))]}),
-    tpm("pcr_10", "PCR 10 is named.", {}, options={"slots": lambda w: [frame(1, tpm_body(w, PARENT, pcr_numbers=(0, 10)))]}),
-    tpm("pcr_24", "PCR 24 is named.", field(mask=1 << 24 | 0b10010101)),
-    tpm("policy_digest_mismatch", "The authPolicy is not that of the PCRs.", {"tpm_public": flip(20)}),
-    tpm("policy_value_changed", "A PCR value is not the one of the authPolicy.", {"tpm_fields": value_changed}),
-    tpm("policy_mask_changed", "The mask is not the one of the authPolicy.", {"tpm_fields": mask_changed}),
-    tpm("public_type", "The object is SYMCIPHER.", {"tpm_public": put(0, u16(0x25))}),
-    tpm("public_name_algorithm", "The name algorithm is SHA-384.", {"tpm_public": put(2, u16(0x0C))}),
-    tpm("public_user_with_auth", "The attribute userWithAuth is set.", {"tpm_public": put(4, u32(0x4C0))}),
-    tpm("public_no_admin_with_policy", "The attribute adminWithPolicy is clear.", {"tpm_public": put(4, u32(0x400))}),
-    tpm("public_scheme", "The scheme is HMAC with SHA-256.", {"tpm_public": lambda w, p: p[:42] + u16(5) + u16(11) + p[44:]}),
-    tpm("public_appended", "A byte follows the public area.", {"tpm_public": lambda w, p: p + b"\0"}),
-    tpm("public_length_zero", "The public area has no bytes.", resized(0, 0)),
-    tpm("public_length_absurd", "The public area has 513 bytes.", resized(0, 513)),
-    tpm("private_length_zero", "The private area has no bytes.", resized(1, 0)),
-    tpm("private_length_absurd", "The private area has 1025 bytes.", resized(1, 1025)),
-    tpm("secret_length_zero", "The secret has no bytes.", resized(2, 0)),
-    tpm("secret_length_absurd", "The secret has 513 bytes.", resized(2, 513)),
-    tpm("length_beyond_body", "The length of the secret is more than the body has.", {"tpm_body": put(-70, u16(69))}),
-    tpm("appended", "A byte follows the secret.", {"tpm_body": lambda w, b: b + b"\0"}),
-    tpm("truncated", "The body ends in the PCR values.", {"tpm_body": lambda w, b: b[:100]}),
-    tpm("integrity_flipped", "The integrity value is wrong: the object does not import.", {"tpm_integrity": flip(0)}),
-    tpm("integrity_short", "The integrity value has 31 bytes.", {"tpm_integrity": lambda w, i: i[:31]}),
-    tpm("encrypted_flipped", "A bit of the encrypted part is flipped.", {"tpm_private": flip(-1)}),
-    tpm("point_off_curve", "The ephemeral point is not on the curve.", {"tpm_point": flip(-1)}),
-    tpm("point_short", "The x coordinate has 31 bytes.", {"tpm_point": lambda w, p: u16(31) + p[3:]}),
-    tpm("point_y_short", "The y coordinate has 31 bytes.", {"tpm_point": lambda w, p: p[:34] + u16(31) + p[37:]}),
-    tpm("point_appended", "A byte follows the point.", {"tpm_point": lambda w, p: p + b"\0"}),
-    tpm("data_key_short", "The TPM releases 31 bytes.", {"tpm_data_key": lambda w, k: k[:31]}),
-    tpm("data_key_long", "The TPM releases 33 bytes.", {"tpm_data_key": lambda w, k: k + b"\0"}),
-    tpm("sensitive_type", "The sensitive area is that of a SYMCIPHER.", {"tpm_sensitive": put(2, u16(0x25))}),
-    tpm("sensitive_size", "The size of the sensitive area is wrong.", {"tpm_sensitive": put(0, u16(71))}),
-    tpm("unique_wrong", "The unique field does not belong to the sealed data: TPM2_Load refuses.", {"tpm_public": flip(-1)}),
-]
-
-SCENARIOS = FRAME + PASSPHRASE + TPM
+SCENARIOS = FRAME + COSTS + PASSPHRASE

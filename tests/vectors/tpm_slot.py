@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seals a data key for a TPM in software (docs/format.md, "TPM slot"), with a place for a fault at every step, named as
-in writer.py: tpm_data_key, tpm_public, tpm_auth, tpm_sensitive, tpm_integrity, tpm_private, tpm_point, tpm_fields, tpm_body."""
+in writer.py: tpm_data_key, tpm_public, tpm_auth, tpm_sensitive, tpm_integrity, tpm_private, tpm_point, tpm_fields,
+tpm_body."""
 
 import primitives as crypto
+from pieces import Slot, sized
 from policy import auth_of, pcrs, policy, values_of
 from primitives import sha256, u16, u32
+from slots import TPM
 
 DEFAULT_PCRS = (0, 2, 4, 7)
 PIN = "2468"
@@ -15,7 +18,7 @@ class StorageParent:
 
     def __init__(self, name):
         self.scalar = crypto.scalar_from("ckpt-seal vectors storage parent of " + name)
-        self.host = sha256(b"ckpt-seal vectors host record of " + name.encode("ascii"))
+        self.host = sha256(b"ckpt-seal vectors host " + name.encode("ascii"))
         self.point = crypto.multiply(self.scalar)
 
     def public(self):
@@ -42,11 +45,11 @@ def form_of_any(any_policy):
     return {"form": 2, "policy": any_policy.encoded}, any_policy
 
 
-def tpm_body(writer, parent, pcr_numbers=DEFAULT_PCRS, any_policy=None, pin=PIN, ephemeral=None):
+def tpm_body(writer, parent, pcr_numbers=DEFAULT_PCRS, any_policy=None, pin=PIN, ephemeral=None, data_key=None):
     """The body of a TPM slot, of form 2 with `any_policy` and else of form 1."""
     head, asked = form_of_any(any_policy) if any_policy else form_of_pcrs(pcr_numbers)
     seed_value = writer.random("seed value", 32)
-    data_key = writer.step("tpm_data_key", writer.data_key)
+    data_key = writer.step("tpm_data_key", data_key or writer.data_key)
     unique = sha256(seed_value + data_key)
     attributes = 0x80 if asked.pin else 0x480
     public = u16(8) + u16(11) + u32(attributes) + u16(32) + asked.step(bytes(32)) + u16(0x10) + u16(32) + unique
@@ -73,5 +76,9 @@ def tpm_body(writer, parent, pcr_numbers=DEFAULT_PCRS, any_policy=None, pin=PIN,
         fixed += u16(head.get("policy_length", len(head["policy"]))) + head["policy"]
     else:
         fixed += u32(head["mask"]) + head["values"]
-    areas = b"".join(u16(len(area)) + area for area in (public, private, secret))
+    areas = b"".join(sized(area) for area in (public, private, secret))
     return writer.step("tpm_body", fixed + areas)
+
+
+def tpm_slot(writer, parent, **changes):
+    return Slot(TPM, tpm_body(writer, parent, **changes))

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a reader does at most in a run, and what is said of a threshold with too few values ("Which slot opens")."""
+
+from people import BY_KEY, BY_TPM
+from scenarios_opening import (
+    BIG,
+    BY_RECOVERY,
+    BY_WORD,
+    SECTIONS,
+    file,
+    ours_of_tpm,
+    with_pin,
+)
+from scenarios_threshold import KDF_2, KEY, OF_OTHER_TPM, OF_TPM, OTHER_WORDS, PAPER, cut, share
+from slots import OTHER_PASSPHRASE, PASSPHRASE, passphrase_body, passphrase_slot
+from threshold_slot import threshold_slot
+
+
+def with_cost(memory, passes, passphrase=PASSPHRASE):
+    return lambda w: passphrase_slot(w, passphrase=passphrase, cost=(memory, passes, 1))
+
+
+def word_share(passes):
+    return share(2, passphrase_body, cost=(8, passes, 1))
+
+
+LITTLE = BY_WORD | {"max_memory_kib": 8}
+MORE = {"what": "The same, and 16 KiB are allowed.", "max_memory_kib": 16, "warning": False, "exit": 0}
+OTHERS_15 = with_cost(8, 15, OTHER_PASSPHRASE)
+
+WORK = [
+    file(
+        "work",
+        "8 KiB are allowed: with the second slot 136 KiB of passes are tried, and 128 are allowed.",
+        [OTHERS_15, with_cost(8, 2)],
+        3,
+        LITTLE | {"warning": True},
+        [MORE | {"slot": 1}],
+    ),
+    file(
+        "work_third",
+        "The same, and the third slot is within what is allowed.",
+        [OTHERS_15, with_cost(8, 2), with_cost(8, 1)],
+        0,
+        LITTLE | {"warning": True, "slot": 2},
+        [MORE | {"slot": 1}],
+    ),
+    file(
+        "work_exact",
+        "With the second slot it is what is allowed.",
+        [OTHERS_15, with_cost(8, 1)],
+        0,
+        LITTLE | {"slot": 1},
+    ),
+    file(
+        "work_of_share",
+        "A share wants too much work, and the others are enough.",
+        [OTHERS_15, lambda w: threshold_slot(w, word_share(2), PAPER, KEY)],
+        0,
+        LITTLE | BY_KEY | BY_RECOVERY | LITTLE | {"slot": 1, "warning": True},
+        [
+            MORE | {"slot": 1},
+            {"what": "The same without the private key.", "private_key": None, "exit": 3},
+        ],
+    ),
+    file(
+        "work_memory_first",
+        "A slot that wants too much memory is no work.",
+        [with_cost(16, 8), with_cost(8, 16)],
+        0,
+        LITTLE | {"slot": 1, "warning": True},
+    ),
+]
+
+PIN = [
+    file(
+        "pin_once",
+        "Two slots of our TPM want two PINs: a wrong PIN is tried once.",
+        [with_pin("2468"), with_pin("1357")],
+        0,
+        BY_TPM | {"pin": "2468"},
+        [{"what": "The same with the second PIN.", "pin": "1357", "exit": 3}],
+    ),
+    file(
+        "pin_then_none",
+        "The same, and a third one wants none.",
+        [with_pin("2468"), with_pin("1357"), ours_of_tpm],
+        0,
+        BY_TPM | {"pin": "1357", "slot": 2},
+    ),
+]
+
+
+def shares(name, what, *makers, exit, keys, **rest):
+    settings = {"passphrase": None, "warning": True} | keys | rest
+    return file("share_" + name, what, [lambda w: threshold_slot(w, *makers)], exit, settings)
+
+
+SHARES = [
+    shares(
+        "memory",
+        "A share wants too much memory.",
+        share(2, passphrase_body, memory=BIG),
+        PAPER,
+        exit=1,
+        keys=BY_WORD | BY_RECOVERY,
+    ),
+    shares("kdf", "The KDF of a share is unknown.", KDF_2, PAPER, exit=9, keys=BY_WORD | BY_RECOVERY),
+    shares(
+        "malformed",
+        "A share lacks a byte.",
+        cut(OF_TPM),
+        PAPER,
+        exit=5,
+        keys=BY_TPM | BY_RECOVERY,
+        rule=SECTIONS["parent_scalar"],
+    ),
+    shares("word", "The passphrase of a share is wrong.", OTHER_WORDS, PAPER, exit=3, keys=BY_WORD | BY_RECOVERY),
+    shares("others", "A share is for another TPM.", OF_OTHER_TPM, PAPER, exit=9, keys=BY_TPM | BY_RECOVERY),
+    shares(
+        "codes",
+        "Of what two shares meet, the wrong passphrase comes first.",
+        cut(OF_TPM),
+        OTHER_WORDS,
+        PAPER,
+        exit=3,
+        keys=BY_TPM | BY_WORD | BY_RECOVERY,
+    ),
+]
+
+SCENARIOS = WORK + PIN + SHARES
