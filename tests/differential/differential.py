@@ -22,7 +22,7 @@ from readers import OurReader, Question  # noqa: E402
 ALL_CODES = (0, 1, 2, 3, 4, 5, 6, 9)  # 7 and 8 want a TPM or token
 LEAST_OPENED = 0.2
 MOST_NOT_WRITTEN = 0.05
-FEW = 300  # cases, of which nothing can be said
+FEW = 200  # cases, of which nothing can be said
 
 
 def forget():

@@ -52,11 +52,12 @@ class StorageParent:
         cursor.take(66)
         policy = self._take_policy(cursor, run)
         name, unique = self._take_public(cursor, policy)
+        private, secret = self._take_private(cursor, 140 if policy.wants_pin else 108)
+        require(policy.can_open, TPM, "every way through its policy is for migration", WRONG)
         require(not (self._asks_pin(policy) and run.pin_was_wrong), TPM, "a wrong PIN was tried already", WRONG)
-        auth, seed, data = self._import(cursor, name, 140 if policy.wants_pin else 108)
+        auth, seed, data = self._import(name, private, secret)
         require(sha256(seed, data) == unique, TPM, "its object is not bound to its public area")
         require(len(data) == 32, TPM, "it holds no 32 bytes")
-        require(policy.can_open, TPM, "every way through its policy is for migration", WRONG)
         self._check_pin(policy, auth, run)
         return data
 
@@ -82,12 +83,18 @@ class StorageParent:
         require(len(public) == 78 and public[:46] == start, TPM, "its public area is not that of its policy")
         return b"\x00\x0b" + sha256(public), public[46:]
 
-    def _import(self, cursor, name, private_size):
-        """TPM2_Import: auth, seed and data of the object."""
+    @staticmethod
+    def _take_private(cursor, private_size):
+        """TPM2B_PRIVATE and the secret, which end the body."""
         private = cursor.take(cursor.u16())
         secret = cursor.take(cursor.u16())
         cursor.end()
         require(len(private) == private_size, TPM, f"its private area has {len(private)} bytes")
+        require(len(secret) == 68, TPM, f"its secret has {len(secret)} bytes")
+        return private, secret
+
+    def _import(self, name, private, secret):
+        """TPM2_Import: auth, seed and data of the object."""
         require(private[:2] == b"\x00\x20", TPM, "the integrity of its private area has not 32 bytes")
         integrity, encrypted = private[2:34], private[34:]
         outer = self._outer_seed(secret)

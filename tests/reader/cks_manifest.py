@@ -178,17 +178,24 @@ class Manifest:
     def _check_entry(self, image, index):
         """What a chunk occupies."""
         entry, size = self.entry(image, index), image.size(index)
-        if size == 0:
-            require(entry.offset == 0, CHUNKS, f"the empty chunk {index} of image {image.number} has an offset")
-            return 0
         if entry.offset == HOLE:
             zero = is_zero(entry.tag + entry.digest)
             require(zero, CHUNKS, f"the chunk of zeros {index} of image {image.number} has a tag or digest")
+            require(size, CHUNKS, f"the empty chunk {index} of image {image.number} is called one of zeros")
             return 0
+        return round_up(size)
+
+    def _check_place(self, image, index):
+        """When the chunk is read."""
+        entry, size = self.entry(image, index), image.size(index)
+        if size == 0:
+            require(entry.offset == 0, CHUNKS, f"the empty chunk {index} of image {image.number} has an offset")
+            return
+        if entry.offset == HOLE:
+            return
         inside = self.data_start <= entry.offset and entry.offset + round_up(size) <= self.trailer.manifest
         require(entry.offset % PAGE == 0, CHUNKS, f"chunk {index} of image {image.number} is not aligned")
         require(inside, CHUNKS, f"chunk {index} of image {image.number} is outside of the data area")
-        return round_up(size)
 
     def entry(self, image, index):
         if image.inline:
@@ -205,6 +212,7 @@ class Manifest:
 
     def read_chunk(self, image, index):
         """The plaintext of a chunk, verified."""
+        self._check_place(image, index)
         entry, size = self.entry(image, index), image.size(index)
         if entry.offset == HOLE:
             return bytes(size)

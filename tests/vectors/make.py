@@ -31,6 +31,7 @@ import scenarios_keys
 import scenarios_lists
 import scenarios_manifest
 import scenarios_opening
+import scenarios_order
 import scenarios_paths
 import scenarios_policies
 import scenarios_records
@@ -58,6 +59,7 @@ MODULES = (
     scenarios_lists,
     scenarios_manifest,
     scenarios_opening,
+    scenarios_order,
     scenarios_paths,
     scenarios_policies,
     scenarios_records,
