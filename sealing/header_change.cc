@@ -20,10 +20,14 @@ namespace {
 
 Error usage(std::string clause) { return {Code::usage, std::move(clause), 0}; }
 
-// The slots that stay. One that is forged never does.
-Result<std::vector<Slot>> without_removed(const SealedFile& file, const ReaderTrust& trust,
-                                          const std::vector<SlotRemoval>& removals) {
-  const std::vector<Slot>& slots = file.header().slots;
+// The slots that stay; `usable` are those of them that are tried by who trusts the same hosts.
+struct Staying {
+  std::vector<Slot> slots;
+  std::vector<Slot> usable;
+};
+
+Result<std::vector<bool>> find_removed(const std::vector<Slot>& slots,
+                                       const std::vector<SlotRemoval>& removals) {
   std::vector<bool> removed(slots.size());
   for (const SlotRemoval& removal : removals) {
     bool found = false;
@@ -38,10 +42,25 @@ Result<std::vector<Slot>> without_removed(const SealedFile& file, const ReaderTr
                                removal.name));
     }
   }
-  std::vector<Slot> out;
+  return removed;
+}
+
+// One that is forged never stays, and that it goes is said.
+Result<Staying> without_removed(const SealedFile& file, const RewrapJob& job,
+                                HelperChannel& channel) {
+  const std::vector<Slot>& slots = file.header().slots;
+  CKPTSEAL_ASSIGN(const std::vector<bool> removed, find_removed(slots, job.removals));
+  Staying out;
   for (std::size_t i = 0; i < slots.size(); ++i) {
-    if (removed[i] || file.slot_standing(i, trust) == SlotStanding::forged) continue;
-    out.push_back(slots[i]);
+    if (removed[i]) continue;
+    const SlotStanding standing = file.slot_standing(i, job.read.trust());
+    if (standing == SlotStanding::forged) {
+      CKPTSEAL_TRY(channel.warn(
+          fmt::format("its slot {} was put there by nobody who may, and does not stay", i)));
+      continue;
+    }
+    out.slots.push_back(slots[i]);
+    if (standing == SlotStanding::vouched) out.usable.push_back(slots[i]);
   }
   return out;
 }
@@ -55,10 +74,13 @@ bool is_passphrase(const Slot& slot) {
   return slot.body.kind == static_cast<std::uint16_t>(SlotKind::passphrase);
 }
 
+// Of the slots that are tried.
 Status check_left(const std::vector<Slot>& slots, bool only_passphrases) {
   if (slots.empty()) {
     return usage(
-        "no slot would be left, and nobody could open it; to destroy it use 'ckpt-seal shred'");
+        "no slot would be left that anybody could open it by who trusts the same hosts; to destroy "
+        "it "
+        "use 'ckpt-seal shred'");
   }
   if (!only_passphrases && std::all_of(slots.begin(), slots.end(), is_passphrase)) {
     return usage(
@@ -162,26 +184,29 @@ Result<HelperReport> rewrap(const RewrapJob& job, HelperChannel& channel) {
   HelperReport report;
   CKPTSEAL_ASSIGN(const SealedFile file, open_to_change(job, channel, report));
   HeaderBlock header = file.header();
-  CKPTSEAL_ASSIGN(std::vector<Slot> staying, without_removed(file, job.read.trust(), job.removals));
-  const bool asked = job.recipients || staying.size() != header.slots.size();
+  CKPTSEAL_ASSIGN(Staying staying, without_removed(file, job, channel));
+  const bool asked = job.recipients || staying.slots.size() != header.slots.size();
   if (asked) CKPTSEAL_TRY(check_changeable(job, header));
+  // What needs no key is said before any is asked for.
+  if (!job.recipients) CKPTSEAL_TRY(check_left(staying.usable, job.only_passphrases));
   CKPTSEAL_ASSIGN(const UnlockedSlot unlocked, find_key(file, job.read, channel));
   CKPTSEAL_TRY(channel.tpm_done());
   CKPTSEAL_ASSIGN(std::vector<Slot> added,
-                  make_added(job, staying, unlocked, header.immutable.checkpoint()));
+                  make_added(job, staying.usable, unlocked, header.immutable.checkpoint()));
   CKPTSEAL_TRY(enter_sandbox());
   CKPTSEAL_ASSIGN(const UnlockedFile whole, UnlockedFile::open(file, unlocked));
 
-  const bool changed = staying.size() != header.slots.size() || !added.empty();
+  const bool changed = staying.slots.size() != header.slots.size() || !added.empty();
   if (changed) {
     ++header.generation;
     CKPTSEAL_TRY(sign_slots(added, job, header, channel));
-    header.slots = std::move(staying);
+    header.slots = std::move(staying.slots);
     header.slots.insert(header.slots.end(), added.begin(), added.end());
     header.slot_bytes = serialize_slots(header.slots);
     CKPTSEAL_TRY(sign_change(header, job, channel));
   }
-  CKPTSEAL_TRY(check_left(header.slots, job.only_passphrases));
+  staying.usable.insert(staying.usable.end(), added.begin(), added.end());
+  CKPTSEAL_TRY(check_left(staying.usable, job.only_passphrases));
   CKPTSEAL_TRY(check_kinds(header.slots, !added.empty(), job));
   CKPTSEAL_TRY(check_room(header));
   report.set_opened_slot(static_cast<std::uint32_t>(unlocked.index));
@@ -189,6 +214,7 @@ Result<HelperReport> rewrap(const RewrapJob& job, HelperChannel& channel) {
   report_slots(header.slots, header.immutable.checkpoint(), report);
   if (changed || !file.warnings().empty()) {
     report_change(file, header.serialize(whole.keys().header_key()), report);
+    report.mutable_header_change()->set_new_slots(changed);
   }
   return report;
 }

@@ -35,6 +35,9 @@ Error no_slot() {
           0};
 }
 
+// A file can have many slots, and who reads the warnings has little time.
+constexpr std::size_t most_told = 10;
+
 class Search {
  public:
   Search(const SealedFile& file, const SlotSearch& search) : file_(file), search_(search) {}
@@ -86,7 +89,13 @@ class Search {
   // Several identities may say the same of one slot.
   void refuse(Error error) {
     const bool known = std::find(skipped_.begin(), skipped_.end(), error.message) != skipped_.end();
-    if (is_skipped(error.code) && !known) skipped_.push_back(error.message);
+    if (is_skipped(error.code) && !known) {
+      if (skipped_.size() < most_told) {
+        skipped_.push_back(error.message);
+      } else {
+        ++not_told_;
+      }
+    }
     refusals_.add(std::move(error));
   }
 
@@ -96,12 +105,14 @@ class Search {
     for (const std::string& sentence : skipped_) {
       if (sentence != answer) search_.warn(sentence);
     }
+    if (not_told_ > 0) search_.warn(fmt::format("{} more slots are skipped", not_told_));
   }
 
   const SealedFile& file_;
   const SlotSearch& search_;
   Refusals refusals_;
   std::vector<std::string> skipped_;
+  std::size_t not_told_ = 0;
 };
 
 }  // namespace

@@ -63,7 +63,8 @@ void add_key_options(const Verb& verb, ReadingOptions& options, bool unsigned_to
   verb.option("--max-memory", options.max_memory_mib,
               "Most memory that a passphrase may need (default: half of the machine's, at most "
               "1024)")
-      .value_name("MIB");
+      .value_name("MIB")
+      .between(1, 4096);
   verb.option("--approver", options.approver,
               "Where the policy wants an online approval: a command (run by /bin/sh, without a "
               "terminal) that reads a request and writes the answer, such as 'ssh authority "

@@ -153,15 +153,16 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
   }
   entry.opened_slot = report.value().opened_slot();
   reading->remember_opening(report.value());
-  return Json{{"file", file},
-              {"checkpoint_id", hex_of(report.value().checkpoint_id())},
-              {"changed", changes},
-              {"generation", report.value().generation()},
-              {"slots", report.value().slots_size()},
-              {"added", added.names()},
-              {"threshold", added.threshold()},
-              {"removed", options.remove},
-              {"note", changes ? who_vouches(job, report.value()) : ""}};
+  return Json{
+      {"file", file},
+      {"checkpoint_id", hex_of(report.value().checkpoint_id())},
+      {"changed", changes},
+      {"generation", report.value().generation()},
+      {"slots", report.value().slots_size()},
+      {"added", added.names()},
+      {"threshold", added.threshold()},
+      {"removed", options.remove},
+      {"note", report.value().header_change().new_slots() ? who_vouches(job, report.value()) : ""}};
 }
 
 // With a line in the journal, if there is one, unless the file was as it should be.
