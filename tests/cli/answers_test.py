@@ -117,7 +117,7 @@ class Answers(OnlineCase):
                 if done.returncode in (0, 6):
                     return (refused if done.returncode else given).append(done)
                 # SoftHSM fails now and then while another process is in the same token.
-                self.assertRegex(done.stderr, rb"softhsm|Internal error \(0x5\)")
+                self.assertIn(b"softhsm", done.stderr)
         threads = [threading.Thread(target=ask) for _ in range(8)]
         for thread in threads:
             thread.start()
