@@ -22,7 +22,7 @@ class DamagedFiles(support.CliTest):
             "cut-in-preamble": (good[:4095], "cut short"),
             "version": (good[:8] + b"\x02\x01" + good[10:], "version"),
             "cut-in-header": (good[:5000], "cut short"),
-            "cut-in-data": (good[:Layout(good).data + 100], "cut"),
+            "cut-in-data": (good[:Layout(good).data + 100], "cut short"),
             "cut-one-byte": (good[:-1], "end is cut off"),
             "appended": (good + b"\0", "end is cut off"),
             "twice": (good + good, "contradicts"),

@@ -147,7 +147,7 @@ class TokensOfNss(WithFailures, TokenCase):
         start = content.index(b"numbers") + len(b"numbers") + 2
         for offset in (0, 1, 100, 255):
             self.alter(self.folder / "k.cks", content, start + offset)
-            self.refused(self.open(uri), 5)
+            self.refused(self.open(uri), 5, "not those from its sealing")
 
     def test_ecdh(self):
         self.make_key("curve", "EC:prime256v1", "04", "--usage-derive")
