@@ -22,6 +22,7 @@ constexpr std::uint32_t kib_per_gib = 1U << 20;
 constexpr std::uint32_t largest_memory_kib = 4 * kib_per_gib;
 constexpr std::uint32_t largest_passes = 16;
 constexpr std::uint32_t largest_lanes = 16;
+constexpr std::uint32_t work_of_lane_kib = 64;  // docs/format.md, "Which slot opens"
 constexpr std::uint32_t blocks_per_lane = 8;  // RFC 9106, section 3.1: m is at least 8 * p
 
 bool in_range(const Argon2Cost& cost) {
@@ -159,7 +160,8 @@ Result<SlotBody> PassphraseRecipient::wrap(const Secret& data_key, const Checkpo
 
 // Whoever made the file may have put many costly slots there.
 Status PassphraseIdentity::spend(const Argon2Cost& cost) {
-  const std::uint64_t work = std::uint64_t{cost.memory_kib} * cost.passes;
+  const std::uint64_t work =
+      std::uint64_t{std::max(cost.memory_kib, work_of_lane_kib * cost.lanes)} * cost.passes;
   if (work > work_left_) {
     return Error{
         Code::failed,

@@ -74,7 +74,7 @@ class PassphraseIdentity : public Identity {
 
   Secret passphrase_;
   std::uint32_t memory_limit_kib_;
-  std::uint64_t work_left_;  // KiB times passes
+  std::uint64_t work_left_;  // KiB, of memory or for lanes, times passes
 };
 
 }  // namespace ckptseal

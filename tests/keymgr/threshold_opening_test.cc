@@ -250,7 +250,7 @@ TEST_F(RecoveryShares, AWarningIsToldOnce) {
 
 // What was tried is work, in shares as in slots.
 TEST(PassphraseShares, AreWorkAsSlotsAre) {
-  constexpr Argon2Cost cheap{64, 1, 4};
+  constexpr Argon2Cost cheap{64, 1, 1};
   const Secret data_key = random_secret(data_key_size).value();
   const auto words = [](const char* text) { return Secret::copy_of(as_bytes(text)).value(); };
   std::vector<std::unique_ptr<Recipient>> recipients(16);

@@ -148,7 +148,7 @@ class Passphrase:
         cursor.end()
         require(1 <= lanes <= 16 and 1 <= passes <= 16, PASSPHRASE, f"{passes} passes or {lanes} lanes are not allowed")
         require(8 * lanes <= memory <= 4194304, PASSPHRASE, f"{memory} KiB of memory are not allowed")
-        run.spend(memory, passes)
+        run.spend(memory, passes, lanes)
         try:
             key = hash_secret_raw(self.passphrase, salt, passes, memory, lanes, 32, Type.ID, 0x13)
         except argon2.exceptions.HashingError:

@@ -32,11 +32,11 @@ class Run:
         self.work = 0
         self.pin_was_wrong = False
 
-    def spend(self, memory, passes):
+    def spend(self, memory, passes, lanes):
         """Bounds memory and work of a passphrase, before any is used."""
         allowed = self.keys.max_memory_kib
         require(memory <= allowed, PASSPHRASE, f"it wants {memory} KiB of memory, allowed are {allowed}", 1)
-        work = self.work + memory * passes
+        work = self.work + max(memory, 64 * lanes) * passes
         require(work <= 16 * allowed, PASSPHRASE, "it wants more work than is allowed", 1)
         self.work = work
 

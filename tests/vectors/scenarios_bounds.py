@@ -16,23 +16,23 @@ from slots import OTHER_PASSPHRASE, PASSPHRASE, passphrase_body, passphrase_slot
 from threshold_slot import threshold_slot
 
 
-def with_cost(memory, passes, passphrase=PASSPHRASE):
-    return lambda w: passphrase_slot(w, passphrase=passphrase, cost=(memory, passes, 1))
+def with_cost(memory, passes, passphrase=PASSPHRASE, lanes=1):
+    return lambda w: passphrase_slot(w, passphrase=passphrase, cost=(memory, passes, lanes))
 
 
 def word_share(passes):
-    return share(2, passphrase_body, cost=(8, passes, 1))
+    return share(2, passphrase_body, cost=(64, passes, 1))
 
 
-LITTLE = BY_WORD | {"max_memory_kib": 8}
-MORE = {"what": "The same, and 16 KiB are allowed.", "max_memory_kib": 16, "warning": False, "exit": 0}
-OTHERS_15 = with_cost(8, 15, OTHER_PASSPHRASE)
+LITTLE = BY_WORD | {"max_memory_kib": 64}
+MORE = {"what": "The same, and 128 KiB are allowed.", "max_memory_kib": 128, "warning": False, "exit": 0}
+OTHERS_15 = with_cost(64, 15, OTHER_PASSPHRASE)
 
 WORK = [
     file(
         "work",
-        "8 KiB are allowed: with the second slot 136 KiB of passes are tried, and 128 are allowed.",
-        [OTHERS_15, with_cost(8, 2)],
+        "64 KiB are allowed: with the second slot 1088 KiB of passes are tried, and 1024 are allowed.",
+        [OTHERS_15, with_cost(64, 2)],
         3,
         LITTLE | {"warning": True},
         [MORE | {"slot": 1}],
@@ -40,7 +40,7 @@ WORK = [
     file(
         "work_third",
         "The same, and the third slot is within what is allowed.",
-        [OTHERS_15, with_cost(8, 2), with_cost(8, 1)],
+        [OTHERS_15, with_cost(64, 2), with_cost(64, 1)],
         0,
         LITTLE | {"warning": True, "slot": 2},
         [MORE | {"slot": 1}],
@@ -48,9 +48,25 @@ WORK = [
     file(
         "work_exact",
         "With the second slot it is what is allowed.",
-        [OTHERS_15, with_cost(8, 1)],
+        [OTHERS_15, with_cost(64, 1)],
         0,
         LITTLE | {"slot": 1},
+    ),
+    file(
+        "work_of_lanes",
+        "Each lane is 64 KiB of work: four lanes over 32 KiB in four passes are all that is allowed, and more in five.",
+        [with_cost(32, 5, lanes=4), with_cost(32, 4, lanes=4)],
+        0,
+        LITTLE | {"slot": 1, "warning": True},
+        [MORE | {"slot": 0}],
+    ),
+    file(
+        "work_of_lane",
+        "A lane over 8 KiB is 64 KiB of work, too.",
+        [with_cost(64, 15, OTHER_PASSPHRASE), with_cost(8, 2)],
+        3,
+        LITTLE | {"warning": True},
+        [MORE | {"slot": 1}],
     ),
     file(
         "work_of_share",
@@ -66,7 +82,7 @@ WORK = [
     file(
         "work_memory_first",
         "A slot that wants too much memory is no work.",
-        [with_cost(16, 8), with_cost(8, 16)],
+        [with_cost(128, 8), with_cost(64, 16)],
         0,
         LITTLE | {"slot": 1, "warning": True},
     ),

@@ -90,7 +90,7 @@ FRAME = [
 COSTS = [
     costs("least", "8 KiB, one pass and one lane, the least.", 8, 1, 1),
     costs("lanes", "128 KiB, one pass and 16 lanes, the most.", 128, 1, 16),
-    costs("passes", "8 KiB and 16 passes, the most; a reader that allows 8 KiB does this work.", 8, 16, 1),
+    costs("passes", "64 KiB and 16 passes, the most; a reader that allows 64 KiB does this work.", 64, 16, 1),
 ]
 
 PASSPHRASE = [
