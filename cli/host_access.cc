@@ -77,6 +77,7 @@ class HostTpmIdentity : public Identity {
   Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override {
     return identity_.unwrap(slot, of);
   }
+  Status before_use() override { return identity_.before_use(); }
 
  private:
   LazyTpm tpm_;

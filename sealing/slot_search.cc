@@ -22,6 +22,15 @@ Error not_vouched(SlotStanding standing, std::size_t index) {
                     index),
         0};
   }
+  if (standing == SlotStanding::forged) {
+    return {
+        Code::integrity,
+        fmt::format("the signature of who added slot {} holds by no key that is known here, so "
+                    "nothing is tried with it; if that host has made its record anew, run "
+                    "'ckpt-seal host trust RECORD --as origin'",
+                    index),
+        0};
+  }
   return {
       Code::integrity,
       fmt::format("slot {} was put there by nobody who may, so nothing is tried with it", index),
@@ -73,9 +82,14 @@ class Search {
       }
       if (!key.value()) continue;
       CKPTSEAL_ASSIGN(const bool fits, is_of_file(*key.value()));
-      if (fits) return key;
-      refuse(
-          {Code::integrity, fmt::format("slot {} holds a key that is not this file's", index), 0});
+      if (!fits) {
+        refuse({Code::integrity, fmt::format("slot {} holds a key that is not this file's", index),
+                0});
+        continue;
+      }
+      const Status usable = identity->before_use();
+      if (usable.ok()) return key;
+      refuse(usable.error());
     }
     return std::optional<Secret>();
   }

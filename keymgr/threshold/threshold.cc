@@ -180,4 +180,9 @@ Result<std::optional<Secret>> ThresholdIdentity::unwrap(const SlotBody& slot,
   return std::optional<Secret>(std::move(data_key));
 }
 
+Status ThresholdIdentity::before_use() {
+  for (Identity* identity : identities_) CKPTSEAL_TRY(identity->before_use());
+  return {};
+}
+
 }  // namespace ckptseal

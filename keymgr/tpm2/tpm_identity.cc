@@ -157,6 +157,11 @@ Result<std::optional<Secret>> Tpm2Identity::unwrap(const SlotBody& slot, const C
   return std::optional<Secret>(std::move(unsealed));
 }
 
+// A key that could be had again is not used. What the TPM released in vain may be asked for again.
+Status Tpm2Identity::before_use() {
+  return help_.cap_pcr && released_ ? tpm_.cap(*help_.cap_pcr) : Status();
+}
+
 Result<std::vector<Tpm2Identity::Try>> Tpm2Identity::tries(const std::vector<PolicyPath>& paths) {
   std::vector<Try> out;
   const ApprovalTerm* wanting = nullptr;
@@ -248,8 +253,7 @@ Result<Secret> Tpm2Identity::attempt(const Tpm2Slot& slot, const CheckpointId& i
     return out;
   }
   if (!ticket.empty()) help_.tickets->keep(*chosen.approval, ticket);
-  // A key that could be had again is not given out.
-  if (help_.cap_pcr) CKPTSEAL_TRY(tpm_.cap(*help_.cap_pcr));
+  released_ = true;
   if (help_.released) tell_state(demands(*chosen.path, chosen.approval), help_.released);
   return out;
 }

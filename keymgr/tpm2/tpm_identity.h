@@ -36,7 +36,7 @@ struct ReleaseHelp {
   std::shared_ptr<TicketCache> tickets;  // none: nothing is remembered
   // Told what the PCRs that were asked for held when the TPM released a key; not without any.
   std::function<void(const PcrState&)> released;
-  // To be capped before the key leaves unwrap(): the slot's policy has to bind it.
+  // To be capped before a key that the TPM released is used: the slot's policy has to bind it.
   std::optional<unsigned> cap_pcr;
 };
 
@@ -51,6 +51,8 @@ class Tpm2Identity : public Identity {
   // online approval refused or not for this try; what the approver fails with;
   // Code::usage: capping that PCR would not keep the slot from being opened again.
   Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override;
+  // Caps the PCR, if the TPM released something.
+  Status before_use() override;
 
  private:
   // One path, with one approval if it wants one.
@@ -58,7 +60,6 @@ class Tpm2Identity : public Identity {
     const PolicyPath* path = nullptr;
     const Approval* approval = nullptr;
   };
-  struct Outcome;
 
   Result<Secret> release(const Tpm2Slot& slot, const Checkpoint& of);
   Status check_cap(const std::vector<Try>& all) const;
@@ -77,6 +78,7 @@ class Tpm2Identity : public Identity {
   std::optional<Error> pin_refused_;
   std::optional<Error> gone_;
   bool asked_ = false;
+  bool released_ = false;
   bool approver_failed_ = false;
 };
 

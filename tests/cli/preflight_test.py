@@ -163,6 +163,20 @@ class Caps(PreflightCase):
         self.refused(self.open(), 3, "PCR 7 (Secure Boot) differs")
         self.refused(self.open("--cap-pcr", "7"), 3, "PCR 7")
 
+    def test_a_mistyped_passphrase_costs_nothing(self):
+        path = self.folder / "together.cks"
+        self.succeeds(self.host_runs("seal", "-o", path, "--to", "self", "--to", "passphrase", "--threshold", "2", "--policy",
+                                     self.folder / "literal.json", "--passphrase-fd", "0", self.write("plain", b"some content"),
+                                     input=b"horse\n"))
+
+        def opened_by(word):
+            return self.host_runs("open", "-o", "-", path, "--cap-pcr", "7", "--identity", "self", "--identity", "passphrase",
+                                  "--passphrase-fd", "0", input=word)
+
+        self.refused(opened_by(b"hose\n"), 3, "passphrase")
+        self.assertEqual(self.succeeds(opened_by(b"horse\n")).stdout, b"some content")
+        self.refused(opened_by(b"horse\n"), 3, "PCR 7")
+
     def refused_usage(self, done):
         self.assertEqual(done.returncode, 2, done.stderr.decode())
 

@@ -333,19 +333,19 @@ TEST_F(SlotTest, ARefusalWithoutADifferenceSaysTryAgain) {
   EXPECT_NE(out.error().message.find("try again"), std::string::npos) << out.error().message;
 }
 
-TEST_F(SlotTest, AKeyWhosePcrCannotBeCappedIsNotGivenOut) {
+TEST_F(SlotTest, AKeyWhosePcrCannotBeCappedIsNotUsed) {
   ReleaseHelp help;
   help.cap_pcr = 7;
-  const auto unwrap_and_cap = [&] {
-    return Tpm2Identity(tpm, parent.name(), help).unwrap(body, some_checkpoint);
-  };
+  Tpm2Identity identity(tpm, parent.name(), help);
+  ASSERT_TRUE(identity.before_use().ok()) << "nothing to cap";
+  ASSERT_TRUE(identity.unwrap(body, some_checkpoint).ok());
   tpm.fail_capping_with(Error{Code::unavailable, "Gone.", 8});
-  const auto out = unwrap_and_cap();
-  ASSERT_FALSE(out.ok());
-  EXPECT_EQ(out.error().code, Code::unavailable);
+  EXPECT_EQ(identity.before_use().error().code, Code::unavailable);
   tpm.fail_capping_with({});
-  EXPECT_TRUE(unwrap_and_cap().ok());
-  EXPECT_EQ(unwrap_and_cap().error().code, Code::policy);
+  // What is not used caps nothing.
+  EXPECT_TRUE(identity.unwrap(body, some_checkpoint).ok());
+  EXPECT_TRUE(identity.before_use().ok());
+  EXPECT_EQ(identity.unwrap(body, some_checkpoint).error().code, Code::policy);
 }
 
 TEST_F(SlotTest, OtherFailuresPassThrough) {

@@ -71,6 +71,7 @@ class OnlineTest : public ::testing::Test {
     tpm->connection().forget_commands();
     Result<std::optional<Secret>> out = us.unwrap(slot, some);
     if (!out.ok()) return std::move(out).error();
+    CKPTSEAL_TRY(us.before_use());
     return std::move(*std::move(out).value());
   }
   std::function<Result<Bytes>(ByteView)> authority_answers(std::uint32_t expiration = 300) {

@@ -88,6 +88,7 @@ class PolicyTest : public ::testing::Test {
     tpm->connection().forget_commands();
     Result<std::optional<Secret>> out = us.unwrap(slot, some_checkpoint);
     if (!out.ok()) return std::move(out).error();
+    CKPTSEAL_TRY(us.before_use());
     return std::move(*std::move(out).value());
   }
   std::string opens(const SlotBody& slot, const Help& with = {}) {
@@ -340,7 +341,7 @@ class Uncapped : public Tpm {
   Tpm& tpm_;
 };
 
-TEST_F(PolicyTest, WithoutItsCapNothingIsGivenOut) {
+TEST_F(PolicyTest, WithoutItsCapNothingIsUsed) {
   const SlotBody slot = seal({{pcrs_now("12")}});
   Uncapped uncapped(*tpm);
   ReleaseHelp help;
@@ -348,13 +349,13 @@ TEST_F(PolicyTest, WithoutItsCapNothingIsGivenOut) {
   help.released = [&told](const PcrState&) { told = true; };
   const auto with = [&](std::optional<unsigned> cap) {
     help.cap_pcr = cap;
-    return Tpm2Identity(uncapped, identity.storage_parent.name(), help)
-        .unwrap(slot, some_checkpoint);
+    Tpm2Identity out(uncapped, identity.storage_parent.name(), help);
+    EXPECT_TRUE(out.unwrap(slot, some_checkpoint).ok());
+    return out.before_use();
   };
-  const Result<std::optional<Secret>> out = with(12);
+  const Status out = with(12);
   ASSERT_FALSE(out.ok());
   EXPECT_EQ(out.error().code, Code::unavailable);
-  EXPECT_FALSE(told);
   EXPECT_TRUE(with(std::nullopt).ok());
   EXPECT_TRUE(told);
 }

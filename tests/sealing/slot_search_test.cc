@@ -113,6 +113,34 @@ TEST_F(SlotSearchTest, AKeyThatIsNotThisFiles) {
   }
 }
 
+// Counts how often what it opened was about to be used, and may fail then.
+class UsedIdentity : public DoubleIdentity {
+ public:
+  explicit UsedIdentity(std::string word, Status before = {})
+      : DoubleIdentity(std::move(word)), before_(std::move(before)) {}
+  Status before_use() override {
+    ++used;
+    return before_;
+  }
+  int used = 0;
+
+ private:
+  Status before_;
+};
+
+// As by a TPM whose PCR cannot be capped.
+TEST_F(SlotSearchTest, WhatCannotBeCappedIsNotUsed) {
+  const Status failure = Error{Code::unavailable, "it is gone", 0};
+  expect_opens(with<UsedIdentity>(true, "first", failure), {"it is gone"});
+  expect_code(with<UsedIdentity>(false, "first", failure), Code::unavailable);
+  Identities good = with<UsedIdentity>(true, "first");
+  const auto* first = static_cast<UsedIdentity*>(good[0].get());
+  EXPECT_EQ(find(good).value().index, 0U);
+  EXPECT_EQ(first->used, 1);
+  EXPECT_EQ(find(good, 1).value().index, 1U);
+  EXPECT_EQ(first->used, 1) << "another one has opened it";
+}
+
 // In the first slot a threshold, of which two shares are needed.
 class ThresholdSearchTest : public SlotSearchTest {
  protected:
@@ -155,6 +183,22 @@ TEST_F(ThresholdSearchTest, ItsSharesSayWhatItIs) {
       find(with<ThresholdIdentity>(true, std::vector<Identity*>{&a, &b}));
   ASSERT_TRUE(opened.ok()) << opened.error().message;
   EXPECT_EQ(opened.value().index, 0U);
+}
+
+// A mistyped passphrase must not cost what can be used once a boot.
+TEST_F(ThresholdSearchTest, ItsSharesAreUsedWhenThereAreEnough) {
+  UsedIdentity first("a");
+  UsedIdentity second("b");
+  DoubleIdentity mistyped("x");
+  expect_code(with<ThresholdIdentity>(false, std::vector<Identity*>{&first, &mistyped}),
+              Code::no_slot);
+  EXPECT_EQ(first.used, 0);
+  ASSERT_TRUE(find(with<ThresholdIdentity>(true, std::vector<Identity*>{&first, &second})).ok());
+  EXPECT_EQ(first.used, 1);
+  EXPECT_EQ(second.used, 1);
+  UsedIdentity failing("b", Error{Code::unavailable, "it is gone", 0});
+  expect_opens(with<ThresholdIdentity>(true, std::vector<Identity*>{&first, &failing}),
+               {"it is gone"});
 }
 
 // A share is warned of by the threshold, and by the search when it is why the slot did not open.
