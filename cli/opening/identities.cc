@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "keymgr/passphrase/passphrase.h"
@@ -44,11 +45,11 @@ Result<Identities> Identities::find(const HostAccess& host, const std::vector<st
 // A word that is none of the known is a slip, and no file in the current folder.
 Status Identities::add(const std::string& name) {
   if (name == "tpm" || name == "self") {
-    host_key_ = true;
+    add_word(Word::host_key);
   } else if (name == "passphrase") {
-    passphrase_ = true;
+    add_word(Word::passphrase);
   } else if (name == "recovery") {
-    recovery_ = true;
+    add_word(Word::recovery);
   } else if (TokenUri::looks_like_one(name)) {
     return add_token(name);
   } else if (name.find_first_of("/.") == std::string::npos) {
@@ -59,18 +60,34 @@ Status Identities::add(const std::string& name) {
                     name),
         0};
   } else {
-    CKPTSEAL_ASSIGN(UniqueFd fd, open_file(name, O_RDONLY, fmt::format("the key file {}", name)));
-    struct stat info = {};
-    if (fstat(fd.get(), &info) != 0) return system_error("Cannot look at " + name, errno);
-    if (!S_ISREG(info.st_mode)) {
-      return Error{Code::usage,
-                   fmt::format("--identity {} is a folder, a pipe or a device; name the key file "
-                               "itself.",
-                               name),
-                   0};
-    }
-    key_files_.push_back({name, std::move(fd)});
+    return add_file(name);
   }
+  return {};
+}
+
+void Identities::add_word(Word word) {
+  if (!has(word)) names_.emplace_back(word);
+}
+
+bool Identities::has(Word word) const {
+  return std::any_of(names_.begin(), names_.end(), [word](const Name& name) {
+    const Word* one = std::get_if<Word>(&name);
+    return one != nullptr && *one == word;
+  });
+}
+
+Status Identities::add_file(const std::string& path) {
+  CKPTSEAL_ASSIGN(UniqueFd fd, open_file(path, O_RDONLY, fmt::format("the key file {}", path)));
+  struct stat info = {};
+  if (fstat(fd.get(), &info) != 0) return system_error("Cannot look at " + path, errno);
+  if (!S_ISREG(info.st_mode)) {
+    return Error{
+        Code::usage,
+        fmt::format("--identity {} is a folder, a pipe or a device; name the key file itself.",
+                    path),
+        0};
+  }
+  names_.emplace_back(File{path, std::move(fd)});
   return {};
 }
 
@@ -81,17 +98,15 @@ Status Identities::add_token(const std::string& uri) {
     CKPTSEAL_ASSIGN(pin_file, open_file(parsed.pin_file(), O_RDONLY,
                                         fmt::format("the PIN file {}", parsed.pin_file())));
   }
-  tokens_.push_back({std::move(parsed), std::move(pin_file)});
+  names_.emplace_back(TokenName{std::move(parsed), std::move(pin_file)});
   return {};
 }
 
-bool Identities::empty() const {
-  return !host_key_ && !passphrase_ && !recovery_ && key_files_.empty() && tokens_.empty();
-}
+bool Identities::empty() const { return names_.empty(); }
 
 Status Identities::cap(unsigned pcr) {
   CKPTSEAL_TRY(PcrSelection::of_mask(1U << pcr));
-  if (!host_key_ || host_->has_token()) {
+  if (!has(Word::host_key) || host_->has_token()) {
     return Error{Code::usage,
                  "--cap-pcr is for what this host's TPM opens: leave it out, or say --identity "
                  "self.",
@@ -104,7 +119,7 @@ Status Identities::cap(unsigned pcr) {
 // Whether a key file wants a password, and a token or a policy a PIN, is known in the helper alone:
 // unless something is wanted for certain it is no failure that there is nowhere to ask.
 Status Identities::open(int passphrase_fd) {
-  if (host_key_) {
+  if (has(Word::host_key)) {
     CKPTSEAL_TRY(host_->require_provisioned());
     if (!host_->has_token()) {
       CKPTSEAL_ASSIGN(TpmSession session, host_->start_tpm());
@@ -116,7 +131,7 @@ Status Identities::open(int passphrase_fd) {
       }
     }
   }
-  const bool certain = passphrase_ || recovery_ || passphrase_fd >= 0;
+  const bool certain = has(Word::passphrase) || has(Word::recovery) || passphrase_fd >= 0;
   if (empty()) return {};
   Result<PassphraseSource> source = PassphraseSource::open(passphrase_fd);
   if (!source.ok()) return certain ? Status(source.error()) : Status();
@@ -126,8 +141,10 @@ Status Identities::open(int passphrase_fd) {
 
 std::vector<int> Identities::descriptors() const {
   std::vector<int> out;
-  for (const File& file : key_files_) out.push_back(file.fd.get());
-  for (const TokenName& token : tokens_) out.push_back(token.pin_file.get());
+  for (const Name& name : names_) {
+    if (const auto* file = std::get_if<File>(&name)) out.push_back(file->fd.get());
+    if (const auto* token = std::get_if<TokenName>(&name)) out.push_back(token->pin_file.get());
+  }
   if (release_) {
     const std::vector<int> more = release_->descriptors();
     out.insert(out.end(), more.begin(), more.end());
@@ -141,36 +158,9 @@ IdentityFactory Identities::factory(std::uint32_t memory_limit_kib) const {
   return [this, memory_limit_kib](
              HelperChannel& channel) -> Result<std::vector<std::unique_ptr<Identity>>> {
     std::vector<std::unique_ptr<Identity>> out;
-    if (host_key_ && session_) {
-      ReleaseHelp help = release_->help([this] { return ask_tpm_pin(); });
-      help.cap_pcr = cap_pcr_;
-      help.released = [this](const PcrState& state) { tell_released(state); };
-      help.who = host_->record().record().name;
-      if (online_) {
-        help.approver = [&channel](ByteView request) { return channel.approve(request); };
-      }
-      out.push_back(host_->tpm_identity(session_->tcti(), std::move(help)));
-    }
-    if (host_key_ && !session_) {
-      CKPTSEAL_ASSIGN(auto identity, host_->token_identity());
+    for (const Name& name : names_) {
+      CKPTSEAL_ASSIGN(auto identity, make(name, memory_limit_kib, channel));
       out.push_back(std::move(identity));
-    }
-    for (const TokenName& token : tokens_) {
-      out.push_back(token_identity(
-          token.uri, [this, &token](const std::string& label) { return ask_pin(token, label); }));
-    }
-    for (const File& file : key_files_) {
-      CKPTSEAL_ASSIGN(auto identity, read_key(file));
-      out.push_back(std::move(identity));
-    }
-    if (recovery_) {
-      CKPTSEAL_ASSIGN(const Secret text, source_->read("Recovery key", false));
-      CKPTSEAL_ASSIGN(Secret secret, parse_recovery_text(text.view()));
-      out.push_back(std::make_unique<RecoveryIdentity>(std::move(secret)));
-    }
-    if (passphrase_) {
-      CKPTSEAL_ASSIGN(Secret secret, source_->read("Passphrase", false));
-      out.push_back(std::make_unique<PassphraseIdentity>(std::move(secret), memory_limit_kib));
     }
     // The last, for whoever opens the file alone needs no others.
     std::vector<Identity*> together;
@@ -180,6 +170,42 @@ IdentityFactory Identities::factory(std::uint32_t memory_limit_kib) const {
         std::move(together), [&channel](const std::string& why) { (void)channel.warn(why); }));
     return out;
   };
+}
+
+Result<std::unique_ptr<Identity>> Identities::make(const Name& name, std::uint32_t memory_limit_kib,
+                                                   HelperChannel& channel) const {
+  if (const auto* file = std::get_if<File>(&name)) return read_key(*file);
+  if (const auto* token = std::get_if<TokenName>(&name)) {
+    return token_identity(token->uri, [this, token](const std::string& label) {
+      return ask_pin(*token, label);
+    });
+  }
+  switch (std::get<Word>(name)) {
+    case Word::host_key:
+      return make_host_key(channel);
+    case Word::recovery: {
+      CKPTSEAL_ASSIGN(const Secret text, source_->read("Recovery key", false));
+      CKPTSEAL_ASSIGN(Secret secret, parse_recovery_text(text.view()));
+      return std::unique_ptr<Identity>(std::make_unique<RecoveryIdentity>(std::move(secret)));
+    }
+    case Word::passphrase:
+      break;
+  }
+  CKPTSEAL_ASSIGN(Secret secret, source_->read("Passphrase", false));
+  return std::unique_ptr<Identity>(
+      std::make_unique<PassphraseIdentity>(std::move(secret), memory_limit_kib));
+}
+
+Result<std::unique_ptr<Identity>> Identities::make_host_key(HelperChannel& channel) const {
+  if (!session_) return host_->token_identity();
+  ReleaseHelp help = release_->help([this] { return ask_tpm_pin(); });
+  help.cap_pcr = cap_pcr_;
+  help.released = [this](const PcrState& state) { tell_released(state); };
+  help.who = host_->record().record().name;
+  if (online_) {
+    help.approver = [&channel](ByteView request) { return channel.approve(request); };
+  }
+  return host_->tpm_identity(session_->tcti(), std::move(help));
 }
 
 // In the helper. What does not fit into the pipe is left out.

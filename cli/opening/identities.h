@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "cli/host_access.h"
@@ -51,20 +52,28 @@ class Identities {
     UniqueFd pin_file;  // may be none
   };
 
+  // Known by a word: what opens for them is there once.
+  enum class Word : std::uint8_t { host_key, passphrase, recovery };
+  using Name = std::variant<Word, TokenName, File>;
+
   explicit Identities(const HostAccess& host) : host_(&host) {}
   Status add(const std::string& name);
+  void add_word(Word word);
   Status add_token(const std::string& uri);
+  Status add_file(const std::string& path);
+  bool has(Word word) const;
+
+  // In the helper.
+  Result<std::unique_ptr<Identity>> make(const Name& name, std::uint32_t memory_limit_kib,
+                                         HelperChannel& channel) const;
+  Result<std::unique_ptr<Identity>> make_host_key(HelperChannel& channel) const;
   Result<std::unique_ptr<Identity>> read_key(const File& file) const;
   Result<Secret> ask_tpm_pin() const;
   void tell_released(const PcrState& state) const;
   Result<Secret> ask_pin(const TokenName& token, const std::string& label) const;
 
   const HostAccess* host_;
-  bool host_key_ = false;
-  bool passphrase_ = false;
-  bool recovery_ = false;
-  std::vector<File> key_files_;
-  std::vector<TokenName> tokens_;
+  std::vector<Name> names_;  // in the order in which they were given
   std::string folder_;  // of the sealed file; empty: none
   std::optional<unsigned> cap_pcr_;
   bool online_ = false;

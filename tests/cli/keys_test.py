@@ -313,6 +313,18 @@ class Thresholds(KeysCase):
         self.refused_with(9, path, words=("2 of 3",))
         self.refused_with(3, path, "tpm", "passphrase", words=("passphrase",), input=b"donkey\n")
 
+    def test_secrets_are_read_in_the_order_in_which_they_are_named(self):
+        path, done = self.sealed_for_two_of("recovery", "passphrase", input=b"horse\n")
+        paper = done.stdout.splitlines()[1]
+        self.opens_with(path, "recovery", "passphrase", input=paper + b"\nhorse\n")
+        self.opens_with(path, "passphrase", "recovery", input=b"horse\n" + paper)
+        self.opens_with(path, "passphrase", "recovery", "passphrase", input=b"horse\n" + paper)
+        self.assertNotEqual(self.open_with(path, "passphrase", "recovery", input=paper + b"\nhorse\n").returncode, 0)
+        encrypted = self.write("e.pem", key_file(self.keys[0], password=b"stable"))
+        path, done = self.sealed_for_two_of(self.recipients[0], "passphrase", input=b"horse\n")
+        self.opens_with(path, "passphrase", encrypted, input=b"horse\nstable\n")
+        self.opens_with(path, encrypted, "passphrase", input=b"stable\nhorse\n")
+
     def test_each_byte_flipped(self):
         path, _ = self.sealed_for_two_of(*self.recipients)
         content = path.read_bytes()
