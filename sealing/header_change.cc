@@ -45,7 +45,8 @@ Result<std::vector<bool>> find_removed(const std::vector<Slot>& slots,
   return removed;
 }
 
-// One that is forged never stays, and that it goes is said.
+// One that no reader would use goes, and that is said. Of another, somebody else may know the adder
+// or that key.
 Result<Staying> without_removed(const SealedFile& file, const RewrapJob& job,
                                 HelperChannel& channel) {
   const std::vector<Slot>& slots = file.header().slots;
@@ -54,10 +55,16 @@ Result<Staying> without_removed(const SealedFile& file, const RewrapJob& job,
   for (std::size_t i = 0; i < slots.size(); ++i) {
     if (removed[i]) continue;
     const SlotStanding standing = file.slot_standing(i, job.read.trust());
-    if (standing == SlotStanding::forged) {
+    if (standing == SlotStanding::unlisted) {
       CKPTSEAL_TRY(channel.warn(
           fmt::format("its slot {} was put there by nobody who may, and does not stay", i)));
       continue;
+    }
+    if (standing == SlotStanding::forged) {
+      CKPTSEAL_TRY(channel.warn(
+          fmt::format("its slot {} stays, though the signature of who added it holds by no key "
+                      "that is known here; if nobody needs it, say --remove {}",
+                      i, i)));
     }
     out.slots.push_back(slots[i]);
     if (standing == SlotStanding::vouched) out.usable.push_back(slots[i]);

@@ -31,7 +31,7 @@ struct RewrapJob {
 };
 
 // Opens the file, as far as its manifest, and makes the new header; `events.sign` signs it and each
-// added slot. Who has a slot already gets no other; slots that are forged go. Writes nothing: the
+// added slot. Who has a slot already gets no other; slots that no reader would use go. Writes nothing: the
 // report has the header, for write_header(), or none when the file is as it should be. Without
 // removals and recipients that is the header which is there, if the copies differ. Code::usage for
 // an exclusive file, a removal that fits no slot, a change that would be unsigned, a slot that is

@@ -200,7 +200,7 @@ SlotStanding SealedFile::slot_standing(std::size_t index, const ReaderTrust& tru
   const Slot& slot = header_.slots[index];
   const Digest digest = slot.digest();
   if (!slot.adder) {
-    return listed_slots_.contains(digest) ? SlotStanding::vouched : SlotStanding::forged;
+    return listed_slots_.contains(digest) ? SlotStanding::vouched : SlotStanding::unlisted;
   }
   const SlotAdder& adder = *slot.adder;
   if (all_zero(adder.host)) {

@@ -117,11 +117,14 @@ class Rewrap(RewrapCase):
         # Of the last slot; the header is sound, has the right MAC, and a host that is trusted has signed it.
         path.write_bytes(with_slots(path.read_bytes(), self.b.unseal_by_other_means(path),
                                     lambda slots: slots[:-1] + bytes([slots[-1] ^ 1]), Changer(self.b), 3))
-        self.refused(self.c.run("open", "-o", "-", path), 5, "slot 1 was put there by nobody who may")
+        self.refused(self.c.run("open", "-o", "-", path), 5, "the signature of who added slot 1 holds by no key")
         self.opens(self.b, path)
         self.refused(self.b.run("verify", path), 5, "vouches for its slot 1")
-        # The next change takes it out.
-        self.succeeds(self.b.run("rewrap", path))
+        # Somebody else may know that key, so that a change leaves it, and says how to take it out.
+        done = self.succeeds(self.b.run("rewrap", path, "--add", "self"))
+        self.assertIn(b"its slot 1 stays", done.stderr)
+        self.assertEqual(len(self.slots(path)), 2)
+        self.succeeds(self.b.run("rewrap", path, "--remove", "1"))
         self.is_whole(path, self.b)
         self.assertEqual(len(self.slots(path)), 1)
 

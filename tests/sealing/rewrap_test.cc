@@ -130,19 +130,29 @@ TEST_F(RewrapTest, WhoHasASlotGetsNoOther) {
   EXPECT_EQ(signatures, 0);
 }
 
-TEST_F(RewrapTest, WhatIsForgedGoes) {
+// What no reader would use. That a signature holds by no key that is known here is another thing:
+// its adder may have had another one.
+TEST_F(RewrapTest, WhatIsNotListedGoes) {
   Slot forged = forge.slot_for("eve", &helper, 2);
   forged.adder->time += 1;
-  forge.change_slots({forge.slot_for("eve"), forge.header.slots[0], forged,
+  Slot unlisted = forge.slot_for("eve");
+  unlisted.body.kind = test::exclusive_double_kind;
+  forge.change_slots({unlisted, forge.header.slots[0], forged,
                       forge.slot_for("carol", &origin, 2), forge.header.slots[1]},
                      2, &origin);
   const Bytes after = rewrapped(forge.build(nullptr), [](RewrapJob& job) { remove(job, "bob"); });
   const HeaderBlock header = header_of(after);
   EXPECT_EQ(header.generation, 3U);
-  ASSERT_EQ(header.slots.size(), 2U);
+  ASSERT_EQ(header.slots.size(), 3U);
   EXPECT_TRUE(test::is_slot_of(header.slots[0].body, "alice"));
-  EXPECT_TRUE(test::is_slot_of(header.slots[1].body, "carol"));
-  EXPECT_EQ(header.slots[1].adder->generation, 2U) << "as it was";
+  EXPECT_TRUE(test::is_slot_of(header.slots[1].body, "eve"));
+  EXPECT_EQ(header.slots[1].adder->time, forged.adder->time);
+  EXPECT_TRUE(test::is_slot_of(header.slots[2].body, "carol"));
+  EXPECT_EQ(header.slots[2].adder->generation, 2U) << "as it was";
+  // It opens nothing here, and is removed as others are.
+  EXPECT_EQ(read_as("eve", after).error().code, Code::integrity);
+  const Bytes without = rewrapped(after, [](RewrapJob& job) { remove(job, "eve"); });
+  EXPECT_EQ(header_of(without).slots.size(), 2U);
 }
 
 // Others may trust its adder.
