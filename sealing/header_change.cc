@@ -218,7 +218,7 @@ Result<HelperReport> rewrap(const RewrapJob& job, HelperChannel& channel) {
   CKPTSEAL_TRY(check_room(header));
   report.set_opened_slot(static_cast<std::uint32_t>(unlocked.index));
   report.set_generation(header.generation);
-  report_slots(header.slots, header.immutable.checkpoint(), report);
+  report.set_slot_count(static_cast<std::uint32_t>(header.slots.size()));
   if (changed || !file.warnings().empty()) {
     report_change(file, header.serialize(whole.keys().header_key()), report);
     report.mutable_header_change()->set_new_slots(changed);

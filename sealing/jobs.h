@@ -41,11 +41,18 @@ struct ReadJob {
   ReaderTrust trust() const { return {origins, allow_unsigned}; }
 };
 
+struct InspectJob {
+  ReadJob read;
+  // Which slots are described, by their bodies; empty: all. Never more than there is room for:
+  // 4096, shares counted.
+  std::function<bool(const SlotBody&)> describes = {};
+  std::optional<std::size_t> export_slot = {};
+};
+
 // Step 1 of "Reading", and the slots. Trust is reported, not asked for; but with identities also
 // the images are shown, of a file that is signed by a trusted host, or unsigned and allowed. With
 // `export_slot`, that TPM slot in the TPM's own structures.
-Result<HelperReport> inspect_in_helper(const ReadJob& job, std::optional<std::size_t> export_slot,
-                                       const HelperEvents& events);
+Result<HelperReport> inspect_in_helper(const InspectJob& job, const HelperEvents& events);
 
 // Verifies the signature and, with identities, every chunk. A damaged spare header copy is
 // Code::integrity here, and so is a slot that nobody vouches for. With `key_is_optional` a file

@@ -52,8 +52,8 @@ Status read_all(const UnlockedFile& unlocked, Workers& workers, HelperChannel& c
   return {};
 }
 
-Result<HelperReport> inspect(const ReadJob& job, std::optional<std::size_t> export_slot,
-                             HelperChannel& channel) {
+Result<HelperReport> inspect(const InspectJob& inspection, HelperChannel& channel) {
+  const ReadJob& job = inspection.read;
   CKPTSEAL_ASSIGN(SealedFile file, SealedFile::open(job.sealed_fd));
   CKPTSEAL_TRY(send_warnings(file, channel));
   ReaderTrust trust = job.trust();
@@ -64,9 +64,11 @@ Result<HelperReport> inspect(const ReadJob& job, std::optional<std::size_t> expo
     return origin.error();
   }
   HelperReport report = report_file(file);
-  report_standings(file, job.trust(), report);
+  report_slots(file, job.trust(), inspection.describes, report);
   report.set_signature_verified(origin.ok() && origin.value() == SignatureState::good);
-  if (export_slot) CKPTSEAL_TRY(report_exported_slot(file, *export_slot, report));
+  if (inspection.export_slot) {
+    CKPTSEAL_TRY(report_exported_slot(file, *inspection.export_slot, report));
+  }
   if (job.identities) {
     CKPTSEAL_ASSIGN(const UnlockedFile unlocked, unlock(file, job, report, channel));
   }
@@ -138,11 +140,10 @@ Result<HelperReport> open(const ReadJob& job, Content expected, int output_fd,
 
 }  // namespace
 
-Result<HelperReport> inspect_in_helper(const ReadJob& job, std::optional<std::size_t> export_slot,
-                                       const HelperEvents& events) {
+Result<HelperReport> inspect_in_helper(const InspectJob& job, const HelperEvents& events) {
   return run_in_helper(
-      descriptors_of(job),
-      [&](HelperChannel& channel) { return inspect(job, export_slot, channel); }, events);
+      descriptors_of(job.read), [&](HelperChannel& channel) { return inspect(job, channel); },
+      events);
 }
 
 Result<HelperReport> verify_in_helper(const ReadJob& job, bool key_is_optional,

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "keymgr/passphrase/passphrase.h"
 #include "keymgr/public_key/hybrid_slot.h"
 #include "keymgr/public_key/slot.h"
@@ -16,6 +18,7 @@ namespace ckptseal {
 namespace {
 
 constexpr std::size_t most_reported_images = 1000;
+constexpr std::size_t most_reported_slots = 4096;  // shares counted
 
 template <typename Container>
 std::string text(const Container& bytes) {
@@ -138,23 +141,23 @@ HelperReport report_file(const SealedFile& file) {
   report_change(file.header(), report);
   if (immutable.has_parent()) report.set_parent(text(immutable.parent));
   report.set_depth(immutable.depth);
-  report_slots(file.header().slots, immutable.checkpoint(), report);
+  report.set_slot_count(static_cast<std::uint32_t>(file.header().slots.size()));
   return report;
 }
 
-void report_standings(const SealedFile& file, const ReaderTrust& trust, HelperReport& report) {
-  for (std::size_t i = 0; i < file.header().slots.size(); ++i) {
-    const bool vouched = file.slot_standing(i, trust) == SlotStanding::vouched;
-    report.mutable_slots(static_cast<int>(i))->set_not_vouched(!vouched);
-  }
-}
-
-void report_slots(const std::vector<Slot>& slots, const Checkpoint& of, HelperReport& report) {
-  report.clear_slots();
-  for (const Slot& slot : slots) {
+void report_slots(const SealedFile& file, const ReaderTrust& trust,
+                  const std::function<bool(const SlotBody&)>& describes, HelperReport& report) {
+  const std::vector<Slot>& slots = file.header().slots;
+  std::size_t room = most_reported_slots;
+  for (std::size_t i = 0; i < slots.size() && room > 0; ++i) {
+    const Slot& slot = slots[i];
+    if (describes && !describes(slot.body)) continue;
     proto::SlotReport& out = *report.add_slots();
+    out.set_index(static_cast<std::uint32_t>(i));
     if (slot.adder) out.set_adder(text(slot.adder->host));
-    describe(slot.body, of, out);
+    out.set_not_vouched(file.slot_standing(i, trust) != SlotStanding::vouched);
+    describe(slot.body, file.immutable().checkpoint(), out);
+    room -= std::min<std::size_t>(room, 1 + static_cast<std::size_t>(out.shares_size()));
   }
 }
 

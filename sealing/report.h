@@ -11,12 +11,12 @@ namespace ckptseal {
 
 // Of a file that was written to its end; the caller adds what went in.
 HelperReport report_written(const FileWriter& writer);
-// Sizes, origin and slots.
+// Sizes, origin and the number of slots.
 HelperReport report_file(const SealedFile& file);
-// Which of its slots nobody vouches for who is trusted.
-void report_standings(const SealedFile& file, const ReaderTrust& trust, HelperReport& report);
-// In place of those of the file.
-void report_slots(const std::vector<Slot>& slots, const Checkpoint& of, HelperReport& report);
+// The slots whose bodies `describes` picks, all if it is empty, and which of them nobody vouches for
+// who is trusted. Ends when there is no room for more.
+void report_slots(const SealedFile& file, const ReaderTrust& trust,
+                  const std::function<bool(const SlotBody&)>& describes, HelperReport& report);
 void report_images(const UnlockedFile& file, HelperReport& report);
 // Code::usage when there is no such slot, or it is no TPM slot.
 Status report_exported_slot(const SealedFile& file, std::size_t index, HelperReport& report);

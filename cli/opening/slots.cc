@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "base/utc_time.h"
+#include "keymgr/tpm2/slot.h"
 #include "policies/policy_document.h"
 
 namespace ckptseal {
@@ -162,8 +163,15 @@ Json host_or_unsigned(const std::string& identity) {
   return all_zero(as_bytes(identity)) ? Json("unsigned") : Json(hex_of(identity));
 }
 
-Json describe_slot(const proto::SlotReport& slot, int index) {
-  Json json = {{"index", index}};
+std::function<bool(const SlotBody&)> is_for_tpm(const TpmName& parent) {
+  return [parent](const SlotBody& body) {
+    return body.kind == static_cast<std::uint16_t>(SlotKind::tpm2) &&
+           Tpm2Slot::parent_of(body.bytes) == parent;
+  };
+}
+
+Json describe_slot(const proto::SlotReport& slot) {
+  Json json = {{"index", slot.index()}};
   json["adder"] = slot.adder().empty() ? Json("origin") : host_or_unsigned(slot.adder());
   json["vouched_for"] = !slot.not_vouched();
   describe(slot, json);
@@ -172,7 +180,8 @@ Json describe_slot(const proto::SlotReport& slot, int index) {
 
 Json describe_limits(const HelperReport& report, const Json& slots) {
   if (report.restores() == 0 && report.not_after() == 0) return {};
-  const bool online = std::all_of(slots.begin(), slots.end(), [](const Json& slot) {
+  // Of slots that were not described nobody knows.
+  const bool online = slots.size() == report.slot_count() && std::all_of(slots.begin(), slots.end(), [](const Json& slot) {
     return slot.value("online_approval", false);
   });
   return {{"restores", report.restores() == 0 ? Json() : Json(report.restores())},

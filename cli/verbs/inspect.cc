@@ -42,9 +42,13 @@ Outcome describe(const HelperReport& report) {
   outcome.json["depth"] = report.depth();
   Json& slots = outcome.json["slots"] = Json::array();
   std::string lines;
-  for (int i = 0; i < report.slots_size(); ++i) {
-    slots.push_back(describe_slot(report.slots(i), i));
+  for (const proto::SlotReport& slot : report.slots()) {
+    slots.push_back(describe_slot(slot));
     lines += slot_lines(slots.back());
+  }
+  outcome.json["slot_count"] = report.slot_count();
+  if (const std::size_t more = report.slot_count() - slots.size(); more > 0) {
+    lines += fmt::format("  and {} more\n", more);
   }
   const Json limits = describe_limits(report, slots);
   outcome.json["limits"] = limits;
@@ -85,10 +89,9 @@ Result<Outcome> inspect(const Globals& globals, const InspectOptions& options, C
     return Error{Code::usage, "--export-slot N and -o PREFIX go together; give both.", 0};
   }
   CKPTSEAL_ASSIGN(auto reading, Reading::prepare(globals, options.reading, Reading::Key::if_asked));
-  std::optional<std::size_t> slot;
-  if (exporting) slot = static_cast<std::size_t>(options.export_slot);
-  const Result<HelperReport> report =
-      inspect_in_helper(reading->job(), slot, reading->events(console));
+  InspectJob job{reading->job()};
+  if (exporting) job.export_slot = static_cast<std::size_t>(options.export_slot);
+  const Result<HelperReport> report = inspect_in_helper(job, reading->events(console));
   if (!report.ok()) return with_subject(reading->name(), report.error());
   reading->remember_opening(report.value());
   if (exporting) CKPTSEAL_TRY(write_exported(options.output, report.value().exported_slot()));

@@ -78,10 +78,11 @@ Result<Outcome> open_sealed(const Globals& globals, const OpenOptions& options, 
                  "provision', or say --identity passphrase.",
                  0};
   }
-  ReadJob content_job;
-  content_job.sealed_fd = reading->job().sealed_fd;
+  InspectJob content_job;
+  content_job.read.sealed_fd = reading->job().sealed_fd;
+  content_job.describes = [](const SlotBody&) { return false; };
   CKPTSEAL_ASSIGN(const HelperReport kind,
-                  with_name(*reading, inspect_in_helper(content_job, std::nullopt, {})));
+                  with_name(*reading, inspect_in_helper(content_job, {})));
   const bool tree = kind.content() == content_word(Content::tree);
   if (kind.content() == content_word(Content::criu)) {
     return with_subject(reading->name(),

@@ -14,6 +14,7 @@
 #include "cli/opening/opened.h"
 #include "cli/opening/reading.h"
 #include "cli/opening/release_inputs.h"
+#include "cli/opening/slots.h"
 #include "cli/verbs/policy.h"
 #include "policies/event_changes.h"
 #include "policies/event_text.h"
@@ -184,33 +185,29 @@ Result<Outcome> explain(const Globals& globals, const ExplainOptions& options, C
                  0};
   }
   CKPTSEAL_ASSIGN(const std::optional<EventLog> log, find_log(options.log, globals.event_log));
-  const Result<HelperReport> report =
-      inspect_in_helper(reading->job(), std::nullopt, reading->events(console));
+  const HostRecord& record = host.record().record();
+  const InspectJob job{reading->job(), is_for_tpm(record.storage_parent.public_area.name())};
+  const Result<HelperReport> report = inspect_in_helper(job, reading->events(console));
   if (!report.ok()) return with_subject(reading->name(), report.error());
   CKPTSEAL_ASSIGN(const ReleaseInputs inputs,
                   ReleaseInputs::find(host.state(), folder_of(options.file)));
   CKPTSEAL_ASSIGN(const PcrState now, present_state(host));
-  const HostRecord& record = host.record().record();
   const ForeseenState state{now, record.policy_state().epoch};
   const std::vector<Approval> approvals = inputs.help({}).approvals().usable;
   Outcome outcome;
   Json& slots = outcome.json["slots"] = Json::array();
   bool opens = false;
-  for (int i = 0; i < report.value().slots_size(); ++i) {
-    const proto::SlotReport& slot = report.value().slots(i);
+  for (const proto::SlotReport& slot : report.value().slots()) {
     const Result<Policy> policy = Policy::parse(as_bytes(slot.policy()));
-    if (slot.damaged() || !policy.ok() ||
-        !same_bytes(as_bytes(slot.storage_parent()), record.storage_parent.public_area.name())) {
-      continue;
-    }
+    if (slot.damaged() || !policy.ok()) continue;
     const Forecast found = forecast(policy.value(), state, approvals);
     opens |= found.verdict <= Forecast::Verdict::opens_with_answer;
-    Json json = {{"index", i},
+    Json json = {{"index", slot.index()},
                  {"verdict", std::string(verdict_word(found.verdict))},
                  {"wants", policy_words(policy.value())},
                  {"message", reason_of(found)}};
     outcome.text +=
-        fmt::format("Slot {} wants {}: {}.\n", i, policy_words(policy.value()), reason_of(found));
+        fmt::format("Slot {} wants {}: {}.\n", slot.index(), policy_words(policy.value()), reason_of(found));
     Json& pcrs = json["pcrs"] = Json::array();
     for (const unsigned pcr : found.pcrs) {
       pcrs.push_back(describe_pcr(pcr, now, log));

@@ -11,6 +11,7 @@
 #include "cli/host_access.h"
 #include "cli/opening/reading.h"
 #include "cli/opening/release_inputs.h"
+#include "cli/opening/slots.h"
 #include "cli/verbs/policy.h"
 #include "policies/forecast.h"
 
@@ -83,12 +84,11 @@ std::string cure_of(const Forecast& forecast, const std::string& next) {
 }
 
 // Of the slots of this host the best; nothing when it has none.
-std::optional<Forecast> best_of(const HelperReport& report, const TpmName& parent,
-                                const ForeseenState& state,
+std::optional<Forecast> best_of(const HelperReport& report, const ForeseenState& state,
                                 const std::vector<Approval>& approvals) {
   std::optional<Forecast> best;
   for (const proto::SlotReport& slot : report.slots()) {
-    if (slot.damaged() || !same_bytes(as_bytes(slot.storage_parent()), parent)) continue;
+    if (slot.damaged()) continue;
     const Result<Policy> policy = Policy::parse(as_bytes(slot.policy()));
     if (!policy.ok()) continue;
     Forecast one = forecast(policy.value(), state, approvals);
@@ -102,12 +102,12 @@ Result<Json> foresee(const Globals& globals, const HostAccess& host, const std::
   ReadingOptions options;
   options.file = file;
   CKPTSEAL_ASSIGN(const auto reading, Reading::prepare(globals, options, Reading::Key::none));
-  CKPTSEAL_ASSIGN(const HelperReport report,
-                  inspect_in_helper(reading->job(), std::nullopt, reading->events(console)));
+  const TpmName& parent = host.record().record().storage_parent.public_area.name();
+  const InspectJob job{reading->job(), is_for_tpm(parent)};
+  CKPTSEAL_ASSIGN(const HelperReport report, inspect_in_helper(job, reading->events(console)));
   CKPTSEAL_ASSIGN(const ReleaseInputs inputs, ReleaseInputs::find(host.state(), folder_of(file)));
   const ApprovalsAtHand approvals = inputs.help({}).approvals();
-  const TpmName& parent = host.record().record().storage_parent.public_area.name();
-  const std::optional<Forecast> found = best_of(report, parent, state, approvals.usable);
+  const std::optional<Forecast> found = best_of(report, state, approvals.usable);
   Json json = {{"file", file}};
   json["verdict"] = found ? std::string(verdict_word(found->verdict)) : "no_slot";
   json["pcrs"] = found ? Json(found->pcrs) : Json::array();

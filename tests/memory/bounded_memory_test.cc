@@ -3,6 +3,7 @@
 // The helper's memory does not grow with the checkpoint: a large stream is sealed, verified and
 // opened, and the peak of each helper stays below the bound that docs/format.md's pages are for.
 // CKPTSEAL_MEMORY_MIB in the environment says how large, 1024 unless it is set.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -82,6 +83,37 @@ ReadJob read_job(int fd) {
   return job;
 }
 
+// A threshold of two shares of one byte each: the slot with the most parts in the fewest bytes.
+class SmallestThreshold : public Recipient {
+ public:
+  Result<SlotBody> wrap(const Secret& /*data_key*/, const Checkpoint& /*of*/) override {
+    ByteWriter body;
+    body.u8(2).u8(2);
+    for (int share = 0; share < 2; ++share) body.u16(0x7e57).u32(1).u8(0);
+    return SlotBody{static_cast<std::uint16_t>(SlotKind::threshold), body.take()};
+  }
+};
+
+// As many as a header takes, and behind them one for alice.
+bool seal_for_many(int output) {
+  constexpr std::size_t count = 37000;
+  const Result<UniqueFd> input = open_file("/dev/null", O_RDONLY, "the null device");
+  Result<UniqueFd> spool = make_spool_file("/tmp");
+  if (!input.ok() || !spool.ok()) return false;
+  SealJob job;
+  job.input_fd = input.value().get();
+  job.output_fd = output;
+  job.spool_fd = spool.value().get();
+  job.refuse_empty = false;
+  job.recipients = [] {
+    std::vector<std::unique_ptr<Recipient>> out;
+    for (std::size_t i = 0; i < count; ++i) out.push_back(std::make_unique<SmallestThreshold>());
+    out.push_back(std::make_unique<test::DoubleRecipient>("alice"));
+    return out;
+  };
+  return seal_in_helper(job, {}).ok();
+}
+
 // The measure sees what a helper takes.
 TEST(MemoryTest, AHelperThatTakesTooMuchIsSeen) {
   const std::uint64_t peak = peak_of_helper([] {
@@ -121,6 +153,28 @@ TEST(MemoryTest, IsBoundedWhateverTheSize) {
   RecordProperty("sealing_mib", static_cast<int>(sealing / MiB));
   RecordProperty("verifying_mib", static_cast<int>(verifying / MiB));
   RecordProperty("opening_mib", static_cast<int>(opening / MiB));
+}
+
+// Whoever stores a file chooses its slots before anybody is trusted.
+TEST(MemoryTest, IsBoundedWhateverTheNumberOfSlots) {
+  const Result<UniqueFd> file = make_spool_file("/tmp");
+  ASSERT_TRUE(file.ok());
+  ASSERT_TRUE(seal_for_many(file.value().get()));
+  const ReadJob job = read_job(file.value().get());
+  const Result<UniqueFd> null = open_file("/dev/null", O_WRONLY, "the null device");
+  ASSERT_TRUE(null.ok());
+  const std::pair<const char*, std::function<bool()>> verbs[] = {
+      {"verify", [&] { return verify_in_helper(job, false, {}).ok(); }},
+      {"inspect", [&] { return inspect_in_helper({job}, {}).ok(); }},
+      {"open",
+       [&] { return open_in_helper(job, Content::stream, null.value().get(), {}).ok(); }},
+  };
+  for (const auto& [verb, body] : verbs) {
+    const std::uint64_t peak = peak_of_helper(body);
+    EXPECT_NE(peak, 0U) << verb;
+    EXPECT_LT(peak, most_memory) << verb;
+    RecordProperty(fmt::format("{}_mib", verb), static_cast<int>(peak / MiB));
+  }
 }
 
 }  // namespace

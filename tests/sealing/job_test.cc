@@ -72,7 +72,7 @@ TEST_F(JobTest, SealVerifyInspectOpen) {
   ASSERT_TRUE(verified.ok()) << verified.error().message;
   EXPECT_TRUE(verified.value().signature_verified());
   EXPECT_TRUE(verified.value().chunks_verified());
-  const Result<HelperReport> seen = inspect_in_helper(read_job(file.get()), std::nullopt, events());
+  const Result<HelperReport> seen = inspect_in_helper({read_job(file.get())}, events());
   ASSERT_TRUE(seen.ok()) << seen.error().message;
   EXPECT_EQ(seen.value().content_bytes(), content.size());
   EXPECT_EQ(seen.value().images(0).name(), "stream");
@@ -249,9 +249,9 @@ TEST_F(JobTest, AnUntrustedOriginIsReportedByInspectAndRefusedByTheOthers) {
             Code::untrusted);
   EXPECT_TRUE(test::content_of(output.get()).empty());
   // No key is used on what nobody vouches for.
-  EXPECT_EQ(inspect_in_helper(job, std::nullopt, events()).error().code, Code::untrusted);
+  EXPECT_EQ(inspect_in_helper({job}, events()).error().code, Code::untrusted);
   job.identities = nullptr;
-  const Result<HelperReport> seen = inspect_in_helper(job, std::nullopt, events());
+  const Result<HelperReport> seen = inspect_in_helper({job}, events());
   ASSERT_TRUE(seen.ok()) << seen.error().message;
   EXPECT_FALSE(seen.value().signature_verified());
 }
@@ -259,15 +259,32 @@ TEST_F(JobTest, AnUntrustedOriginIsReportedByInspectAndRefusedByTheOthers) {
 TEST_F(JobTest, InspectUsesNoKeyOnWhatIsUnsignedUnlessThatIsAllowed) {
   const UniqueFd file = memory_file(test::seal(test::Sample()));
   ReadJob job = read_job(file.get());
-  EXPECT_EQ(inspect_in_helper(job, std::nullopt, events()).error().code, Code::untrusted);
+  EXPECT_EQ(inspect_in_helper({job}, events()).error().code, Code::untrusted);
   job.allow_unsigned = true;
-  const Result<HelperReport> seen = inspect_in_helper(job, std::nullopt, events());
+  const Result<HelperReport> seen = inspect_in_helper({job}, events());
   ASSERT_TRUE(seen.ok()) << seen.error().message;
   EXPECT_EQ(seen.value().image_count(), 1U);
   EXPECT_FALSE(seen.value().signature_verified());
   job.allow_unsigned = false;
   job.identities = nullptr;
-  EXPECT_TRUE(inspect_in_helper(job, std::nullopt, events()).ok());
+  EXPECT_TRUE(inspect_in_helper({job}, events()).ok());
+}
+
+TEST_F(JobTest, OfManySlotsTheFirstAreDescribedOrThoseThatAreAskedFor) {
+  test::Sample sample;
+  sample.origin = &origin;
+  for (int i = 0; i < 4200; ++i) sample.words.push_back(std::to_string(i));
+  const UniqueFd file = memory_file(test::seal(sample));
+  InspectJob job{read_job(file.get())};
+  job.read.identities = nullptr;
+  const Result<HelperReport> first = inspect_in_helper(job, events());
+  ASSERT_TRUE(first.ok()) << first.error().message;
+  EXPECT_EQ(first.value().slot_count(), sample.words.size());
+  EXPECT_EQ(first.value().slots_size(), 4096);
+  job.describes = [](const SlotBody& slot) { return test::is_slot_of(slot, "4150"); };
+  const Result<HelperReport> one = inspect_in_helper(job, events());
+  ASSERT_EQ(one.value().slots_size(), 1);
+  EXPECT_EQ(sample.words.at(one.value().slots(0).index()), "4150");
 }
 
 // One that somebody put there who may not: others open the file, and a check of it fails.
@@ -282,7 +299,7 @@ TEST_F(JobTest, ASlotThatNobodyVouchesForFailsACheck) {
     const Result<HelperReport> verified = verify_in_helper(job, true, events());
     ASSERT_FALSE(verified.ok());
     EXPECT_EQ(verified.error().code, Code::integrity);
-    const Result<HelperReport> seen = inspect_in_helper(job, std::nullopt, events());
+    const Result<HelperReport> seen = inspect_in_helper({job}, events());
     ASSERT_TRUE(seen.ok()) << seen.error().message;
     EXPECT_FALSE(seen.value().slots(0).not_vouched());
     EXPECT_TRUE(seen.value().slots(1).not_vouched());

@@ -97,7 +97,7 @@ TEST_F(LimitsTest, NoByteComesBeforeTheAnswer) {
 TEST_F(LimitsTest, WhatGivesOutNoContentAsksNothing) {
   const UniqueFd file = sealed({1, 0});
   EXPECT_TRUE(verify_in_helper(read_job(file.get()), false, counting()).ok());
-  EXPECT_TRUE(inspect_in_helper(read_job(file.get()), std::nullopt, counting()).ok());
+  EXPECT_TRUE(inspect_in_helper({read_job(file.get())}, counting()).ok());
   RewrapJob rewrap;
   rewrap.read = read_job(file.get());
   EXPECT_TRUE(rewrap_in_helper(rewrap, counting()).ok());
@@ -119,12 +119,12 @@ TEST_F(LimitsTest, AfterItsEndNoSlotIsTried) {
   expect_error(open_in_helper(job, Content::stream, output.get(), counting()), Code::revoked,
                "it is over");
   expect_error(verify_in_helper(job, true, counting()), Code::revoked, "it is over");
-  expect_error(inspect_in_helper(job, std::nullopt, counting()), Code::revoked, "it is over");
+  expect_error(inspect_in_helper({job}, counting()), Code::revoked, "it is over");
   RewrapJob rewrap;
   rewrap.read = job;
   expect_error(rewrap_in_helper(rewrap, counting()), Code::revoked, "it is over");
   job.identities = nullptr;
-  EXPECT_TRUE(inspect_in_helper(job, std::nullopt, counting()).ok());
+  EXPECT_TRUE(inspect_in_helper({job}, counting()).ok());
   EXPECT_TRUE(verify_in_helper(job, true, counting()).ok());
   EXPECT_EQ(asked, 0);
 }
