@@ -268,6 +268,23 @@ Result<std::vector<TrustedOrigin>> TrustStore::origins() const {
   return out;
 }
 
+Result<bool> TrustStore::outgrown_since(Seconds then) const {
+  if (!own_) return false;
+  CKPTSEAL_ASSIGN(const TrustedOrigin now, trusted_origin(*own_));
+  CKPTSEAL_ASSIGN(const std::vector<TrustEntry> entries, list());
+  for (const TrustEntry& entry : entries) {
+    if (!entry.record || entry.own || entry.record->identity() != now.identity) continue;
+    CKPTSEAL_ASSIGN(const TrustedOrigin earlier, trusted_origin(*entry.record));
+    if (entry.record->record().created > then || !earlier.is_trusted_at(then)) continue;
+    const bool has_all = std::all_of(now.keys.begin(), now.keys.end(), [&](const OriginKey& key) {
+      return std::any_of(earlier.keys.begin(), earlier.keys.end(),
+                         [&](const OriginKey& other) { return other.point == key.point; });
+    });
+    if (!has_all || !earlier.is_trusted_at(now_)) return true;
+  }
+  return false;
+}
+
 Result<std::vector<TrustEntry>> TrustStore::list() const {
   std::vector<TrustEntry> out;
   if (own_.has_value()) {

@@ -85,6 +85,9 @@ class TrustStore {
   // One for each identity, with the keys of all its records: the expired ones too, for what it
   // sealed before. Damaged records are left out.
   Result<std::vector<TrustedOrigin>> origins() const;
+  // Whether who trusts this host by an earlier record alone, one that held at `then`, cannot verify
+  // what it signs now: that record has ended, or lacks a key of the present one.
+  Result<bool> outgrown_since(Seconds then) const;
 
   Result<std::vector<TrustEntry>> list() const;
 

@@ -82,14 +82,23 @@ Status write_change(int fd, const std::string& file, const proto::HeaderChange& 
 }
 
 // Nothing of a file that was changed is tried before that is believed.
-std::string who_vouches(const RewrapJob& job, const HelperReport& report) {
+Result<std::string> who_vouches(const HostAccess& host, const RewrapJob& job,
+                                const HelperReport& report) {
   if (all_zero(job.host)) {
-    return report.origin().empty() ? "" : "From now on it opens only with --allow-unsigned.";
+    return std::string(report.origin().empty()
+                           ? ""
+                           : "From now on it opens only with --allow-unsigned.");
   }
-  if (same_bytes(as_bytes(report.origin()), job.host)) return "";
-  return "Whoever opens it from now on has to trust this host as origin, too ('ckpt-seal host "
-         "trust "
-         "RECORD --as origin').";
+  if (!same_bytes(as_bytes(report.origin()), job.host)) {
+    return std::string(
+        "Whoever opens it from now on has to trust this host as origin, too ('ckpt-seal host trust "
+        "RECORD --as origin').");
+  }
+  CKPTSEAL_ASSIGN(const bool outgrown, host.trust_store().outgrown_since(report.created()));
+  return std::string(outgrown ? "Whoever trusts this host by an earlier record alone has to trust "
+                                "the present one ('ckpt-seal host export', and there 'ckpt-seal "
+                                "host trust RECORD --as origin')."
+                              : "");
 }
 
 // One file, from its old recipients to its new ones. Fills in the entry as it learns more.
@@ -147,6 +156,10 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
   events.authentic = [&](const proto::Authentic& what) { entry.set_authentic(what); };
   const Result<HelperReport> report = rewrap_in_helper(job, events);
   if (!report.ok()) return with_subject(file, report.error());
+  std::string note;
+  if (report.value().header_change().new_slots()) {
+    CKPTSEAL_ASSIGN(note, who_vouches(host, job, report.value()));
+  }
   const bool changes = report.value().has_header_change();
   if (changes && !options.dry_run) {
     CKPTSEAL_TRY(write_change(job.read.sealed_fd, file, report.value().header_change()));
@@ -162,7 +175,7 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
       {"added", added.names()},
       {"threshold", added.threshold()},
       {"removed", options.remove},
-      {"note", report.value().header_change().new_slots() ? who_vouches(job, report.value()) : ""}};
+      {"note", std::move(note)}};
 }
 
 // With a line in the journal, if there is one, unless the file was as it should be.

@@ -56,6 +56,28 @@ class TrustedOriginTest : public testing::Test {
   Digest digest = Sha256::of(as_bytes("what was sealed"));
 };
 
+// Of who trusts the older record alone, when this host signs by the newer one.
+TEST_F(TrustedOriginTest, OutgrowsItsRecords) {
+  const auto outgrown = [&](Seconds now, Seconds then, const SignedHostRecord& own) {
+    return TrustStore(base + "/trusted", now, own).outgrown_since(then).value();
+  };
+  EXPECT_FALSE(outgrown(1500, 1100, *newer)) << "there is no other";
+  trust(*older);
+  EXPECT_TRUE(outgrown(1500, 1100, *newer)) << "it has another key";
+  EXPECT_FALSE(outgrown(1500, 999, *newer)) << "it was not made then";
+  EXPECT_FALSE(outgrown(1500, 2000, *newer)) << "it had ended then";
+  // The same key, as long as the older one holds.
+  host.signing = first;
+  host.signing_public =
+      test::public_area(first, test::own_key | test::sign, test::Shape::signing);
+  const SignedHostRecord same = host.record("host-new", 1200);
+  EXPECT_FALSE(outgrown(1999, 1100, same));
+  EXPECT_TRUE(outgrown(2000, 1100, same));
+  EXPECT_FALSE(TrustStore(base + "/trusted", 1500).outgrown_since(1100).value()) << "no host";
+  test::SoftwareHost other;
+  EXPECT_FALSE(outgrown(2100, 1100, other.record("other"))) << "a record of another host";
+}
+
 TEST_F(TrustedOriginTest, HasTheKeysOfAllItsRecords) {
   trust(*newer);
   trust(*older);
