@@ -66,6 +66,7 @@ Token::~Token() {
 
 Result<Token> Token::open(const TokenUri& uri, Access access) {
   Token token(uri);
+  CKPTSEAL_TRY(token.lock_module());
   CKPTSEAL_TRY(token.load_module());
   CKPTSEAL_TRY(token.find_token());
   const CK_FLAGS flags =
@@ -74,6 +75,13 @@ Result<Token> Token::open(const TokenUri& uri, Access access) {
       token.module_->C_OpenSession(token.slot_, flags, nullptr, nullptr, &token.session_);
   if (code != CKR_OK) return token.error(code, "opening a session");
   return token;
+}
+
+Status Token::lock_module() {
+  if (lock_) return {};
+  CKPTSEAL_ASSIGN(ModuleLock lock, ModuleLock::take(uri_.module()));
+  lock_.emplace(std::move(lock));
+  return {};
 }
 
 Status Token::load_module() {

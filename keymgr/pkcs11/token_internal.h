@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/secret.h"
+#include "keymgr/pkcs11/module_lock.h"
 #include "keymgr/pkcs11/token_uri.h"
 
 namespace ckptseal {
@@ -19,7 +20,7 @@ class Token {
  public:
   enum class Access : std::uint8_t { read, change };
 
-  // Loads and initializes the module, and opens a session.
+  // Takes the module's lock, loads and initializes it, and opens a session.
   static Result<Token> open(const TokenUri& uri, Access access = Access::read);
   Token(Token&&) noexcept = default;
   Token& operator=(Token&&) = delete;
@@ -37,9 +38,16 @@ class Token {
     if (logged_in_ || !wants_login()) return {};
     CKPTSEAL_TRY(check_pin_state());
     if (has_keypad()) return log_in_with(nullptr);
+    unlock_module();  // somebody may have to type it
     CKPTSEAL_ASSIGN(const Secret pin, ask(label_));
+    CKPTSEAL_TRY(lock_module());
     return log_in_with(&pin);
   }
+
+  // Lets other processes use the module while this token is kept; nothing is asked of it until
+  // lock_module(), which does nothing when it is locked, has succeeded.
+  void unlock_module() { lock_.reset(); }
+  Status lock_module();
 
   // Objects with the attributes of the URI and these.
   Result<std::vector<CK_OBJECT_HANDLE>> find_named(CK_OBJECT_CLASS kind);
@@ -73,6 +81,7 @@ class Token {
   Error wrong_pin(CK_RV code) const;
 
   TokenUri uri_;
+  std::optional<ModuleLock> lock_;
   Module module_;
   CK_SLOT_ID slot_ = 0;
   CK_FLAGS first_flags_ = 0;

@@ -188,6 +188,8 @@ class KeyInToken : public PrivateKeyOperation {
   Result<std::optional<Secret>> apply(ByteView input) override {
     if (turned_away_) return *turned_away_;
     Result<std::optional<Secret>> out = use(input);
+    // Before the next identity, or an approver of the user's, wants a token of the same module.
+    if (reached_) reached_->unlock_module();
     if (!out.ok() && is_lasting(out.error().code)) turned_away_ = out.error();
     return out;
   }
@@ -198,6 +200,7 @@ class KeyInToken : public PrivateKeyOperation {
       CKPTSEAL_ASSIGN(Token token, Token::open(uri_));
       reached_.emplace(std::move(token));
     }
+    CKPTSEAL_TRY(reached_->lock_module());
     CKPTSEAL_TRY(check_mechanism(*reached_, uri_, key_.key.algorithm()));
     CKPTSEAL_TRY(reached_->log_in(ask_));
     CKPTSEAL_ASSIGN(const CK_OBJECT_HANDLE key, find_private_key(*reached_, uri_, key_));
@@ -315,6 +318,7 @@ class TokenIdentity : public Identity {
     }
     if (!key) return no_key(token, uri_, true);
     PublicKey public_key = key->key;
+    token.unlock_module();
     identity_.emplace(std::move(public_key),
                       std::make_unique<KeyInToken>(uri_, std::move(*key), ask_, std::move(token)));
     return {};

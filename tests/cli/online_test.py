@@ -11,7 +11,7 @@ import time
 
 import support
 from online_case import OnlineCase, asleep, body_of, marked, pem
-from policy_case import sha256
+from policy_case import CONTENT, sha256
 from process_case import COUNTER, ProcessCase, alive, wait_until
 
 
@@ -43,6 +43,16 @@ class OnlineApprovals(OnlineCase):
         self.succeeds(self.ckpt_seal("inspect", self.folder / "x.cks"))
         self.succeeds(self.ckpt_seal("verify", "--no-key", self.folder / "x.cks"))
         self.assertEqual(log.read_text().count("asked"), 6)
+
+    def test_the_approver_uses_a_token_that_is_open(self):
+        self.make_key()
+        self.make_key("other", number="02")
+        backup, other = (self.uri(f"token=archive;object={name}", more=f"&pin-source=file:{self.pin}") for name in ("backup", "other"))
+        path = self.sealed("--to", other, more_environment=self.environment)
+        self.succeeds(self.ckpt_seal("rewrap", "--identity", other, "--add", "self", "--policy", self.online, path))
+        # The first slot is for another key of the token, which is open when the second wants an approval.
+        done = self.ckpt_seal("open", "-o", "-", "--identity", backup, "--identity", "self", "--approver", self.approver, path)
+        self.assertEqual(self.succeeds(done).stdout, CONTENT)
 
     def test_without_an_approver(self):
         self.sealed("--policy", self.online)

@@ -3,8 +3,11 @@
 """Keys in PKCS #11 tokens. docs/recipients.md, "Keys in a token"."""
 
 import glob
+import os
+import subprocess
 
 import support
+from process_case import wait_until
 from token_case import DEVICE_REMOVED, GENERAL_ERROR, PIN, SOFTHSM, WithFailures, WithTokens
 
 PIN_LOCKED, KEY_FUNCTION_NOT_PERMITTED = 0xa4, 0x68
@@ -272,6 +275,23 @@ class TokenCalls(WithFailures, TokenCase):
     def test_each_call_of_a_seal(self):
         for code, expected in ((DEVICE_REMOVED, 8), (GENERAL_ERROR, 1)):
             self.check_each_call(lambda uri, **options: self.seal(uri, name="new.cks", **options), code, expected)
+
+    def test_nobody_waits_for_a_pin_to_be_typed(self):
+        self.succeeds(self.seal(self.uri()))
+        log = self.write("calls", b"")
+        read_end, write_end = os.pipe()
+        self.addCleanup(os.close, write_end)
+        command = [support.program(), "--state", self.b.state, "open", "-o", "-", "--identity", self.through, "--passphrase-fd",
+                   str(read_end), str(self.folder / "k.cks")]
+        typing = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=[read_end],
+                                  env=dict(support.ENVIRONMENT, **self.environment, **self.failure(log=log)))
+        self.addCleanup(typing.kill)
+        os.close(read_end)
+        wait_until(lambda: "C_GetMechanismInfo" in log.read_text(), "the token is open")
+        self.opens(self.through)
+        self.assertNotIn("C_Login", log.read_text())
+        os.write(write_end, f"{PIN}\n".encode())
+        self.assertEqual(typing.communicate(timeout=120), (b"some content", b""))
 
     def test_a_seal_that_fails_leaves_nothing(self):
         done = self.with_failure(lambda uri, **options: self.seal(uri, name="none.cks", **options), call="C_OpenSession", rv=DEVICE_REMOVED)
