@@ -9,10 +9,20 @@
 
 namespace ckptseal {
 
+namespace {
+
+constexpr std::uint64_t last_with_four_digits = 253402300799;  // 9999-12-31T23:59:59Z
+
+}  // namespace
+
+// A time in a file is what its writer liked: none wraps, and none is shown as another one.
 std::string utc_time(std::uint64_t seconds) {
+  if (seconds > last_with_four_digits) {
+    return fmt::format("the year 10000 or later ({} s after 1970)", seconds);
+  }
   const auto time = static_cast<std::time_t>(seconds);
   std::tm parts = {};
-  if (gmtime_r(&time, &parts) == nullptr) return fmt::format("{} s", seconds);
+  gmtime_r(&time, &parts);
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", parts);
 }
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
 #include <vector>
 
 namespace ckptseal {
@@ -15,6 +16,18 @@ TEST(UtcTime, IsReadAsItIsWritten) {
   }
   EXPECT_EQ(utc_time(951782400), "2000-02-29T00:00:00Z");
   EXPECT_EQ(parse_utc_time("2027-01-31T12:34:56Z"), 1801398896U);
+}
+
+// docs/json.md. A time of 2^63 s or more was shown as one before 1970.
+TEST(UtcTime, IsNoOtherOneBehindTheYear9999) {
+  EXPECT_EQ(utc_time(253402300799), "9999-12-31T23:59:59Z");
+  for (const std::uint64_t seconds : std::vector<std::uint64_t>{
+           253402300800, 67767976233532800, 9223372036854775807U, 9223372036854775808U,
+           18446744073709551614U, 18446744073709551615U}) {
+    EXPECT_EQ(utc_time(seconds),
+              "the year 10000 or later (" + std::to_string(seconds) + " s after 1970)");
+    EXPECT_FALSE(parse_utc_time(utc_time(seconds)));
+  }
 }
 
 TEST(UtcTime, HasOneForm) {

@@ -3,11 +3,12 @@
 """Limits as they are asked for at sealing. docs/policies.md, "Limits"; docs/format.md, "Immutable part"."""
 
 import datetime
+import hashlib
 import json
 import time
 
 import support
-from sealed_layout import CONDITIONS, Layout, number
+from sealed_layout import CONDITIONS, CREATED, Layout, number, with_headers
 from policy_case import PolicyCase
 
 
@@ -57,6 +58,28 @@ class LimitsAtSealing(PolicyCase):
         self.assertEqual(done["words"], f"sha256:7, at most 2 restores, not after {self.FAR}")
         text = self.succeeds(self.a.run("policy", "show", path)).stdout.decode()
         self.assertIn(f"The checkpoint is limited:\n- at most 2 restores\n- not after {self.FAR}\n", text)
+
+    def test_times_behind_the_year_9999(self):
+        """A time of 2^63 s or more was shown as one before 1970, and one from the year 10000 on in no form of RFC 3339."""
+        path = self.sealed("--not-after", self.FAR)
+        raw = path.read_bytes()
+        layout = Layout(raw)
+        for created in (253402300800, 1 << 63, (1 << 64) - 2):
+            copy = bytearray(raw[layout.copies[0]:layout.copies[1]])
+            at = layout.immutable - layout.copies[0] + CREATED
+            copy[at:at + 8] = created.to_bytes(8, "big")
+            at += CONDITIONS + 3 - CREATED  # behind the number of conditions, and the kind of this one
+            copy[at:at + 8] = (created + 1).to_bytes(8, "big")
+            copy[-32:] = hashlib.sha256(copy[:-32]).digest()
+            path.write_bytes(with_headers(raw, bytes(copy), bytes(copy)))
+            # Of one who does not trust the origin, and so does not find out that nobody has signed that.
+            inspect = ("--state", self.folder / "nobody", "inspect", path)
+            shown = self.json(self.succeeds(support.run("--json", *inspect)))
+            later = "the year 10000 or later ({} s after 1970)"
+            self.assertEqual((shown["created"], shown["limits"]["not_after"]), (later.format(created), later.format(created + 1)))
+            text = self.succeeds(support.run(*inspect)).stdout.decode()
+            self.assertIn(f"Created:     {later.format(created)}\n", text)
+            self.assertIn(f"not after {later.format(created + 1)}; ", text)
 
     def test_an_option_beside_a_policy(self):
         path = self.document({"pcrs": "sha256:7"}, {"restores": 2})

@@ -5,7 +5,7 @@ import hashlib
 
 BLOCK = PAGE = 4096
 IMMUTABLE = 28  # in a header copy
-CONDITIONS = 160  # in the immutable part
+CREATED, CONDITIONS = 152, 160  # in the immutable part
 
 
 def number(content, at, size):

@@ -128,6 +128,9 @@ TEST_F(VouchingTest, AnOriginMayHaveExpiredSince) {
   ReadSettings settings = trusting(expiring);
   settings.origins[0].keys.push_back(stranger.trusted().keys[0]);
   expect_code(read_bytes(seal(sample), settings), Code::integrity, "by a key that had expired");
+  // Of no time behind 2^63 is it said that it was before 1970.
+  sample.created = ~std::uint64_t{0};
+  expect_code(read_bytes(seal(sample), trusting(expiring)), Code::untrusted, "as late as can be");
 }
 
 TEST_F(VouchingTest, AnUnknownAlgorithmVouchesForNothing) {
