@@ -12,8 +12,7 @@ namespace {
 
 constexpr std::string_view preamble_magic = "CKPTSEAL";
 constexpr std::string_view header_magic = "CKSHEADR";
-constexpr std::size_t front_size = 28;  // before the immutable part
-constexpr std::size_t back_size = 64;   // MAC and checksum
+constexpr std::size_t back_size = 64;  // MAC and checksum
 constexpr std::size_t digest_size = std::tuple_size_v<Digest>;
 
 Result<std::optional<HeaderChange>> read_change(ByteReader& in, std::uint64_t generation) {
@@ -52,7 +51,7 @@ Status check_slots(const HeaderBlock& header) {
 }
 
 std::size_t size_of(const HeaderBlock& header) {
-  std::size_t size = front_size + header.immutable_bytes.size() + header.slot_list.size() +
+  std::size_t size = header_front_size + header.immutable_bytes.size() + header.slot_list.size() +
                      header.slot_bytes.size() + back_size;
   if (header.change) size += digest_size + 8 + header.change->signature.size();
   return size;
@@ -88,7 +87,7 @@ Bytes HeaderBlock::serialize(const Secret& header_key) const {
 }
 
 Result<HeaderBlock> HeaderBlock::parse(ByteView block) {
-  if (block.size() < front_size + back_size) return damaged_header("it is too short");
+  if (block.size() < header_front_size + back_size) return damaged_header("it is too short");
   ByteReader in(block.first(block.size() - digest_size));
   const ByteView magic = in.view(header_magic.size());
   HeaderBlock header;
@@ -126,6 +125,13 @@ Result<HeaderBlock> HeaderBlock::parse(ByteView block) {
   header.authenticated.assign(authenticated.begin(), authenticated.end());
   CKPTSEAL_TRY(check_slots(header));
   return header;
+}
+
+bool begins_header_copy(ByteView front) {
+  ByteReader in(front);
+  const ByteView magic = in.view(header_magic.size());
+  in.view(header_front_size - header_magic.size());
+  return in.u16() == format_version && in.ok() && same_bytes(magic, as_bytes(header_magic));
 }
 
 bool HeaderBlock::mac_fits(const Secret& header_key) const {

@@ -41,6 +41,11 @@ struct HeaderBlock {
   bool fits(std::size_t header_size) const;
 };
 
+inline constexpr std::size_t header_front_size = 28;  // of a copy, before its immutable part
+// Whether a copy of this format version seems to begin with these header_front_size + 2 bytes, be
+// it sound or not.
+bool begins_header_copy(ByteView front);
+
 // The header of a file that is sealed, for these slots; sets `slot_list` and `header_log2` of the
 // immutable part. Code::usage when there are too many slots for the largest header.
 Result<HeaderBlock> first_header(ImmutablePart immutable, std::vector<Slot> slots);

@@ -242,18 +242,69 @@ Status tell_what_it_was(const ShredJob& job, HelperChannel& channel) {
   return channel.authentic(immutable.id, immutable.origin);
 }
 
+// What stands there; fewer bytes where the file ends before.
+Result<Bytes> read_there(int fd, std::uint64_t offset, std::size_t size) {
+  Bytes out(size);
+  CKPTSEAL_ASSIGN(const std::size_t done, pread_full(fd, out, offset));
+  out.resize(done);
+  return out;
+}
+
+Result<bool> has_sound_copy(int fd, std::size_t size) {
+  for (unsigned copy = 0; copy < 2; ++copy) {
+    CKPTSEAL_ASSIGN(const Bytes block, read_there(fd, block_size + copy * size, size));
+    if (block.size() == size && HeaderBlock::parse(block).ok()) return true;
+  }
+  return false;
+}
+
+// Whatever its preamble says: a copy, perhaps a damaged one, where one of any size would be.
+Result<bool> has_trace_of_copy(int fd) {
+  std::vector<std::uint64_t> places = {block_size};
+  for (unsigned log2 = smallest_header_log2; log2 <= largest_header_log2; ++log2) {
+    places.push_back(block_size + (std::uint64_t{1} << log2));
+  }
+  for (const std::uint64_t place : places) {
+    CKPTSEAL_ASSIGN(const Bytes front, read_there(fd, place, header_front_size + 2));
+    if (begins_header_copy(front)) return true;
+  }
+  return false;
+}
+
+// How large the copies are that have to go. docs/format.md, "Destroying the slots".
+Result<std::size_t> size_to_destroy(int fd, HelperChannel& channel) {
+  CKPTSEAL_ASSIGN(const Bytes preamble, read_there(fd, 0, block_size));
+  const Result<unsigned> log2 = parse_preamble(preamble);
+  if (log2.ok()) {
+    const std::size_t size = std::size_t{1} << log2.value();
+    CKPTSEAL_ASSIGN(const bool sound, has_sound_copy(fd, size));
+    if (sound) return size;
+  } else {
+    CKPTSEAL_ASSIGN(const bool trace, has_trace_of_copy(fd));
+    if (!trace) {
+      return Error{log2.error().code,
+                   fmt::format("{}, and it has no header copy either, so nothing of it is "
+                               "destroyed; if it was a sealed file, delete it.",
+                               log2.error().message),
+                   0};
+    }
+  }
+  CKPTSEAL_TRY(
+      channel.warn("none of its header copies is whole where it says that they are, so all of its "
+                   "first 8 MiB goes, where they could be"));
+  return std::size_t{1} << largest_header_log2;
+}
+
 Result<HelperReport> shred(const ShredJob& job, HelperChannel& channel) {
   const int fd = job.sealed_fd;
   CKPTSEAL_TRY(tell_what_it_was(job, channel));
-  Bytes preamble(block_size);
-  CKPTSEAL_ASSIGN(const std::size_t done, pread_full(fd, preamble, 0));
-  preamble.resize(done);
-  CKPTSEAL_ASSIGN(const unsigned log2, parse_preamble(preamble));
-  const std::size_t size = std::size_t{1} << log2;
+  CKPTSEAL_ASSIGN(const std::size_t size, size_to_destroy(fd, channel));
   for (unsigned copy = 0; copy < 2 && !job.dry_run; ++copy) {
-    Bytes noise(size);
+    const std::uint64_t offset = block_size + copy * size;
+    CKPTSEAL_ASSIGN(Bytes noise, read_there(fd, offset, size));
+    if (noise.empty()) break;
     CKPTSEAL_TRY(fill_random(noise));
-    CKPTSEAL_TRY(write_and_sync(fd, noise, block_size + copy * size));
+    CKPTSEAL_TRY(write_and_sync(fd, noise, offset));
   }
   return HelperReport();
 }

@@ -50,7 +50,9 @@ struct ShredJob {
   std::vector<TrustedOrigin> origins;  // whose signature says what it was: `events.authentic`
 };
 
-// Overwrites both header copies with random bytes. Code::integrity when it is no sealed checkpoint.
+// Overwrites both header copies with random bytes, or all of the place where they could be when
+// none of them is sound, of which it warns. Code::integrity when it is no sealed checkpoint: then
+// nothing of it has changed.
 Status shred_in_helper(const ShredJob& job, const HelperEvents& events);
 
 }  // namespace ckptseal

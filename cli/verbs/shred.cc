@@ -55,6 +55,9 @@ Result<Outcome> destroy(const Globals& globals, const ShredOptions& options, Con
   CKPTSEAL_ASSIGN(const UniqueFd fd, open_to_change(options.file));
   HelperEvents events;
   events.authentic = [&](const proto::Authentic& what) { entry.set_authentic(what); };
+  events.warning = [&](const std::string& clause) {
+    console.warn(with_subject(options.file, Error{Code::failed, clause, 0}).message);
+  };
   const ShredJob job{fd.get(), options.dry_run, trusted_origins(globals)};
   if (Status done = shred_in_helper(job, events); !done.ok()) {
     return with_subject(options.file, done.error());

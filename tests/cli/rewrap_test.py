@@ -9,6 +9,9 @@ import pathlib
 import signal
 import subprocess
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import x25519
+
 import support
 from disk_test import Disk, DiskCase
 from sealed_layout import Layout, with_headers
@@ -407,9 +410,29 @@ class Shred(RewrapCase):
         self.assertNotEqual(first, second)
         self.assertEqual(with_headers(path.read_bytes(), *[content[at:at + HEADER] for at in COPIES]), content)
 
+    def test_whoever_mends_its_preamble_opens_nothing(self):
+        """A smaller H in the preamble left the second copy whole, and shred said that it was done."""
+        keys = (self.write(f"{number}.pem", key) for number, key in enumerate(self.public_keys(12)))
+        path = self.sealed(b"some content", "host-b", *itertools.chain.from_iterable(("--to", key) for key in keys))
+        content = path.read_bytes()
+        self.assertEqual(content[10], 13)
+        for bit in range(8):
+            path.write_bytes(content[:10] + bytes([content[10] ^ 1 << bit]) + content[11:])
+            done = self.succeeds(self.b.run("shred", "--yes", path))
+            self.assertIn(b"first 8 MiB", done.stderr)
+            self.assertEqual(path.stat().st_size, len(content))
+            for size in range(12, 23):
+                path.write_bytes(content[:10] + bytes([size]) + path.read_bytes()[11:])
+                self.refused(self.b.run("open", "-o", "-", path), 5)
+
+    def public_keys(self, count):
+        public = serialization.PublicFormat.SubjectPublicKeyInfo
+        for _ in range(count):
+            yield x25519.X25519PrivateKey.generate().public_key().public_bytes(serialization.Encoding.PEM, public)
+
     def test_refused(self):
         plain = self.write("plain", b"p" * 200_000)
-        self.refused(self.b.run("shred", "--yes", plain), 5, "not a sealed checkpoint")
+        self.refused(self.b.run("shred", "--yes", plain), 5, "not a sealed checkpoint", "nothing of it is destroyed", "delete it")
         self.assertEqual(plain.read_bytes(), b"p" * 200_000)
         self.refused(self.b.run("shred", "--yes", self.folder), 2, "not a regular file")
         self.refused(self.b.run("shred", "--yes", self.folder / "none"), 1, "none")
