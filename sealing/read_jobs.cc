@@ -65,7 +65,7 @@ Result<HelperReport> inspect(const InspectJob& inspection, HelperChannel& channe
   }
   HelperReport report = report_file(file);
   report_slots(file, job.trust(), inspection.describes, report);
-  report.set_signature_verified(origin.ok() && origin.value() == SignatureState::good);
+  report.set_signature_verified(file.origin_verified());
   if (inspection.export_slot) {
     CKPTSEAL_TRY(report_exported_slot(file, *inspection.export_slot, report));
   }

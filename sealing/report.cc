@@ -102,6 +102,28 @@ void report_change(const HeaderBlock& header, HelperReport& report) {
   if (header.change) report.set_changer(text(header.change->changer));
 }
 
+// Empty when it is all zero.
+std::string name_of(const Digest& identity, const ReaderTrust& trust) {
+  const auto found =
+      std::find_if(trust.hosts.begin(), trust.hosts.end(),
+                   [&](const TrustedOrigin& host) { return host.identity == identity; });
+  return found == trust.hosts.end() ? "" : found->name;
+}
+
+// Of a file that was not verified nobody knows who vouches for what.
+void describe_adder(const SealedFile& file, std::size_t index, const ReaderTrust& trust,
+                    proto::SlotReport& out) {
+  const std::optional<SlotAdder>& adder = file.header().slots[index].adder;
+  if (adder) out.set_adder(text(adder->host));
+  const bool known =
+      file.origin_verified() || (!file.immutable().is_signed() && trust.allow_unsigned);
+  out.set_not_checked(!known);
+  if (!known) return;
+  const bool vouched = file.slot_standing(index, trust) == SlotStanding::vouched;
+  out.set_not_vouched(!vouched);
+  if (vouched && adder) out.set_adder_name(name_of(adder->host, trust));
+}
+
 std::string with_size(ByteView bytes) {
   ByteWriter out;
   out.u16(static_cast<std::uint16_t>(bytes.size())).bytes(bytes);
@@ -137,6 +159,7 @@ HelperReport report_file(const SealedFile& file) {
   report.set_not_after(immutable.limits.not_after);
   if (immutable.is_signed()) report.set_origin(text(immutable.origin));
   report.set_origin_name(file.origin_name());
+  report.set_changer_name(file.changer_name());
   report.set_warnings(static_cast<std::uint32_t>(file.warnings().size()));
   report_change(file.header(), report);
   if (immutable.has_parent()) report.set_parent(text(immutable.parent));
@@ -150,13 +173,11 @@ void report_slots(const SealedFile& file, const ReaderTrust& trust,
   const std::vector<Slot>& slots = file.header().slots;
   std::size_t room = most_reported_slots;
   for (std::size_t i = 0; i < slots.size() && room > 0; ++i) {
-    const Slot& slot = slots[i];
-    if (describes && !describes(slot.body)) continue;
+    if (describes && !describes(slots[i].body)) continue;
     proto::SlotReport& out = *report.add_slots();
     out.set_index(static_cast<std::uint32_t>(i));
-    if (slot.adder) out.set_adder(text(slot.adder->host));
-    out.set_not_vouched(file.slot_standing(i, trust) != SlotStanding::vouched);
-    describe(slot.body, file.immutable().checkpoint(), out);
+    describe(slots[i].body, file.immutable().checkpoint(), out);
+    describe_adder(file, i, trust, out);
     room -= std::min<std::size_t>(room, 1 + static_cast<std::size_t>(out.shares_size()));
   }
 }

@@ -171,7 +171,7 @@ Result<SignatureState> SealedFile::verify_origin(const ReaderTrust& trust) {
 }
 
 // Else whoever stores the file could put slots there, and have them tried.
-Status SealedFile::verify_change(const ReaderTrust& trust) const {
+Status SealedFile::verify_change(const ReaderTrust& trust) {
   if (!header_.change) return {};
   const Digest& changer = header_.change->changer;
   if (all_zero(changer)) {
@@ -189,6 +189,7 @@ Status SealedFile::verify_change(const ReaderTrust& trust) const {
         to_hex(changer)));
   }
   if (header_.change->signature.is_of(*host, header_.change_digest(), header_.change->time)) {
+    changer_name_ = host->name;
     return {};
   }
   return Error{Code::integrity,

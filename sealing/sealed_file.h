@@ -55,6 +55,11 @@ class SealedFile {
   int fd() const { return fd_; }
   // Name of the trusted host that signed; empty before verify_origin() or if unsigned.
   const std::string& origin_name() const { return origin_name_; }
+  // Its signature was verified and is good, also if verify_origin() failed by who changed the
+  // header.
+  bool origin_verified() const { return !origin_name_.empty(); }
+  // Name of the trusted host that signed the change of the header; empty like origin_name().
+  const std::string& changer_name() const { return changer_name_; }
   // One header copy is not sound: the file opens, and a check of it fails.
   bool header_copy_damaged() const { return header_copy_damaged_; }
   // What is wrong with a spare header copy, one clause each; the file opens all the same.
@@ -69,7 +74,7 @@ class SealedFile {
   Status read_header();
   Status choose_copy(ByteView both);
   Status read_trailer();
-  Status verify_change(const ReaderTrust& trust) const;
+  Status verify_change(const ReaderTrust& trust);
   Result<Bytes> read_at(std::uint64_t offset, std::size_t size) const;
 
   int fd_;
@@ -78,6 +83,7 @@ class SealedFile {
   unsigned chosen_copy_ = 0;
   Trailer trailer_;
   std::string origin_name_;
+  std::string changer_name_;
   std::vector<std::string> warnings_;
   bool header_copy_damaged_ = false;
   std::set<Digest> listed_slots_;

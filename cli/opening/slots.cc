@@ -147,14 +147,29 @@ const char* where(const Json& slot) {
                                                : "; on any machine";
 }
 
+// Nothing of a slot from the sealing; of a share neither. A name is said where it was verified.
+std::string added_by(const Json& slot) {
+  if (!slot.contains("adder")) return "";
+  const auto adder = slot["adder"].get<std::string>();
+  std::string out;
+  if (adder == "unsigned") {
+    out = "; added by somebody who has not signed that";
+  } else if (adder != "origin") {
+    out = slot["adder_name"].is_null() ? "; added by host " + adder
+                                       : "; added by " + slot["adder_name"].get<std::string>();
+    if (slot["vouched_for"].is_null()) out += " (signature not checked)";
+  }
+  if (slot["vouched_for"] == false) out += "; nobody vouches for it who is trusted here";
+  return out;
+}
+
 std::string line_of(const Json& slot, const char* number, std::size_t indent) {
   std::string line = fmt::format("{:{}}{}: {}{}", "", indent, slot[number].get<int>(),
                                  slot["kind"].get<std::string>(), whose(slot));
   if (slot.contains("needs")) {
     line += fmt::format(", needs {}{}", slot["needs"].get<std::string>(), where(slot));
   }
-  if (!slot.value("vouched_for", true)) line += "; nobody vouches for it who is trusted here";
-  return line + "\n";
+  return line + added_by(slot) + "\n";
 }
 
 }  // namespace
@@ -173,7 +188,8 @@ std::function<bool(const SlotBody&)> is_for_tpm(const TpmName& parent) {
 Json describe_slot(const proto::SlotReport& slot) {
   Json json = {{"index", slot.index()}};
   json["adder"] = slot.adder().empty() ? Json("origin") : host_or_unsigned(slot.adder());
-  json["vouched_for"] = !slot.not_vouched();
+  json["adder_name"] = slot.adder_name().empty() ? Json() : Json(slot.adder_name());
+  json["vouched_for"] = slot.not_checked() ? Json() : Json(!slot.not_vouched());
   describe(slot, json);
   return json;
 }

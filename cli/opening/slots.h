@@ -13,8 +13,8 @@
 
 namespace ckptseal {
 
-// With `index`, `adder` and what its kind has; of damaged slots and unknown kinds no more than
-// that.
+// With `index`, `adder`, `adder_name`, `vouched_for` and what its kind has; of damaged slots and
+// unknown kinds no more than that.
 Json describe_slot(const proto::SlotReport& slot);
 // Whether a slot is for the TPM with this storage parent, by itself.
 std::function<bool(const SlotBody&)> is_for_tpm(const TpmName& parent);

@@ -29,8 +29,12 @@ std::string origin_line(const HelperReport& report) {
 std::string changer_line(const HelperReport& report) {
   if (report.changer().empty()) return "";
   const Json who = host_or_unsigned(report.changer());
-  return fmt::format("Changed:     {}\n", who == "unsigned" ? "by somebody who has not signed that"
-                                                            : "by host " + who.get<std::string>());
+  if (who == "unsigned") return "Changed:     by somebody who has not signed that\n";
+  if (!report.changer_name().empty()) {
+    return fmt::format("Changed:     by {} (trusted, signature good)\n", report.changer_name());
+  }
+  return fmt::format("Changed:     by host {} ({}signature not checked)\n", who.get<std::string>(),
+                     report.signature_verified() ? "not trusted here, " : "");
 }
 
 Outcome describe(const HelperReport& report) {
@@ -38,6 +42,8 @@ Outcome describe(const HelperReport& report) {
   outcome.json = describe_file(report);
   outcome.json["generation"] = report.generation();
   outcome.json["changer"] = report.changer().empty() ? Json() : host_or_unsigned(report.changer());
+  outcome.json["changer_name"] =
+      report.changer_name().empty() ? Json() : Json(report.changer_name());
   outcome.json["parent"] = report.parent().empty() ? Json() : Json(hex_of(report.parent()));
   outcome.json["depth"] = report.depth();
   Json& slots = outcome.json["slots"] = Json::array();

@@ -30,6 +30,48 @@ class RewrapTrust(RewrapCase):
         self.refused(done, 2, "no slot would be left")
         self.assertEqual(self.path.read_bytes(), before)
 
+    def test_inspect_says_what_is_known(self):
+        """That a slot is vouched for was said of files of which nothing had been verified, and no line named the adder."""
+        adder = self.json(self.c.run("--json", "host", "show"))["record"]["identity"]
+        changer = self.json(self.a.run("--json", "host", "show"))["record"]["identity"]
+
+        def shown(inspect):
+            json = self.json(self.succeeds(inspect("--json", "inspect", self.path)))
+            text = self.succeeds(inspect("inspect", self.path)).stdout.decode().splitlines()
+            slots = [(slot["adder"], slot["adder_name"], slot["vouched_for"]) for slot in json["slots"]]
+            lines = [line for line in text if line.startswith("  ")]
+            return slots, lines, json, next(line for line in text if line.startswith("Changed:"))
+
+        slots, lines, json, change = shown(self.a.run)
+        self.assertEqual(slots, [("origin", None, True)] * 2 + [(adder, "host-c", True)])
+        self.assertTrue(lines[2].endswith("; added by host-c"), lines)
+        self.assertEqual((json["changer"], json["changer_name"]), (changer, "host-a"))
+        self.assertTrue(change.endswith(" by host-a (trusted, signature good)"), change)
+        # The adder is not trusted.
+        slots, lines, _, _ = shown(self.b.run)
+        self.assertEqual(slots, [("origin", None, True)] * 2 + [(adder, None, False)])
+        self.assertTrue(lines[2].endswith(f"; added by host {adder}; nobody vouches for it who is trusted here"), lines)
+        # Nobody is trusted.
+        nobody = self.folder / "nobody"
+        slots, lines, json, change = shown(lambda *arguments: support.run("--state", nobody, *arguments))
+        self.assertEqual(slots, [("origin", None, None)] * 2 + [(adder, None, None)])
+        self.assertTrue(lines[2].endswith(f"; added by host {adder} (signature not checked)"), lines)
+        self.assertNotIn("vouches", "".join(lines))
+        self.assertEqual((json["signature_verified"], json["changer"], json["changer_name"]), (False, changer, None))
+        self.assertTrue(change.endswith(f" by host {changer} (signature not checked)"), change)
+
+    def test_inspect_where_the_changer_alone_is_not_trusted(self):
+        """The origin was said to be not trusted, and its signature not checked."""
+        path = self.sealed()
+        self.succeeds(self.b.run("rewrap", path, "--add", self.public))
+        identity = self.json(self.b.run("--json", "host", "show"))["record"]["identity"]
+        json = self.json(self.succeeds(self.a.run("--json", "inspect", path)))
+        self.assertEqual((json["origin_name"], json["signature_verified"], json["changer_name"]), ("host-a", True, None))
+        self.assertEqual([slot["vouched_for"] for slot in json["slots"]], [True, False])
+        text = self.succeeds(self.a.run("inspect", path)).stdout.decode()
+        self.assertIn("Origin:      host-a (trusted, signature good)\n", text)
+        self.assertIn(f"Changed:     by host {identity} (not trusted here, signature not checked)\n", text)
+
     def test_it_keeps_nobody_from_adding_another(self):
         self.succeeds(self.b.run("rewrap", self.path, "--add", self.public))
         self.assertEqual(self.succeeds(self.by_key(self.b)).stdout, b"some content")

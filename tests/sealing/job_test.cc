@@ -254,6 +254,8 @@ TEST_F(JobTest, AnUntrustedOriginIsReportedByInspectAndRefusedByTheOthers) {
   const Result<HelperReport> seen = inspect_in_helper({job}, events());
   ASSERT_TRUE(seen.ok()) << seen.error().message;
   EXPECT_FALSE(seen.value().signature_verified());
+  EXPECT_TRUE(seen.value().slots(0).not_checked())
+      << "a bug that was: it was said to be vouched for";
 }
 
 TEST_F(JobTest, InspectUsesNoKeyOnWhatIsUnsignedUnlessThatIsAllowed) {
@@ -265,9 +267,12 @@ TEST_F(JobTest, InspectUsesNoKeyOnWhatIsUnsignedUnlessThatIsAllowed) {
   ASSERT_TRUE(seen.ok()) << seen.error().message;
   EXPECT_EQ(seen.value().image_count(), 1U);
   EXPECT_FALSE(seen.value().signature_verified());
+  EXPECT_FALSE(seen.value().slots(0).not_checked() || seen.value().slots(0).not_vouched());
   job.allow_unsigned = false;
   job.identities = nullptr;
-  EXPECT_TRUE(inspect_in_helper({job}, events()).ok());
+  const Result<HelperReport> shown = inspect_in_helper({job}, events());
+  ASSERT_TRUE(shown.ok()) << shown.error().message;
+  EXPECT_TRUE(shown.value().slots(0).not_checked());
 }
 
 TEST_F(JobTest, OfManySlotsTheFirstAreDescribedOrThoseThatAreAskedFor) {
@@ -303,6 +308,7 @@ TEST_F(JobTest, ASlotThatNobodyVouchesForFailsACheck) {
     ASSERT_TRUE(seen.ok()) << seen.error().message;
     EXPECT_FALSE(seen.value().slots(0).not_vouched());
     EXPECT_TRUE(seen.value().slots(1).not_vouched());
+    EXPECT_FALSE(seen.value().slots(0).not_checked() || seen.value().slots(1).not_checked());
   }
   const UniqueFd output = memory_file();
   EXPECT_TRUE(open_in_helper(read_job(fd.get()), Content::stream, output.get(), events()).ok());
