@@ -216,6 +216,7 @@ Result<HelperReport> rewrap(const RewrapJob& job, HelperChannel& channel) {
   CKPTSEAL_TRY(check_left(staying.usable, job.only_passphrases));
   CKPTSEAL_TRY(check_kinds(header.slots, !added.empty(), job));
   CKPTSEAL_TRY(check_room(header));
+  if (job.announce) CKPTSEAL_TRY(job.announce());
   report.set_opened_slot(static_cast<std::uint32_t>(unlocked.index));
   report.set_generation(header.generation);
   report.set_slot_count(static_cast<std::uint32_t>(header.slots.size()));

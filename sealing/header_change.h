@@ -21,7 +21,10 @@ struct SlotRemoval {
 struct RewrapJob {
   ReadJob read;  // with identities; its file is open for writing, too
   std::vector<SlotRemoval> removals;
-  RecipientFactory recipients;    // of the slots to add; empty: none
+  RecipientFactory recipients;  // of the slots to add; empty: none
+  // Called in the helper when they have their slots and nothing is refused any more, if not empty:
+  // they may have something to tell. With `read.descriptors`.
+  std::function<Status()> announce;
   Digest host{};                  // identity of this host, which signs; all zero: nobody does
   Seconds now = 0;                // what the change says of its time
   bool allow_unsigned = false;    // make a change that nobody signs to a file that is signed

@@ -23,7 +23,10 @@ struct SealJob {
   bool refuse_empty = true;      // an empty pipe is most often a producer that failed
   SealOptions options;
   RecipientFactory recipients;
-  std::vector<int> descriptors;  // what the factory needs
+  // Called in the helper when all of the content is there and the file is not, if not empty: its
+  // recipients may have something to tell.
+  std::function<Status()> announce;
+  std::vector<int> descriptors;  // what these two need
 };
 Result<HelperReport> seal_in_helper(const SealJob& job, const HelperEvents& events);
 

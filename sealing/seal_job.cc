@@ -46,6 +46,7 @@ Result<HelperReport> seal(const SealJob& job, HelperChannel& channel) {
         0};
   }
   CKPTSEAL_TRY(image.finish());
+  if (job.announce) CKPTSEAL_TRY(job.announce());
   CKPTSEAL_TRY(writer.finish([&](const Digest& digest) { return channel.sign(digest); }));
 
   HelperReport report = report_written(writer);

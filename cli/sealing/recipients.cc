@@ -17,18 +17,6 @@
 #include "keymgr/threshold/threshold.h"
 
 namespace ckptseal {
-namespace {
-
-// Into memory that is wiped, from there to whom it is for, and nowhere else.
-Status print_recovery_key(const RecoveryKey& key, int fd) {
-  CKPTSEAL_ASSIGN(const Secret text, recovery_text(key.key));
-  CKPTSEAL_TRY(write_full(fd, as_bytes(fmt::format("recovery id  {}\n", to_hex(key.id)))));
-  CKPTSEAL_TRY(write_full(fd, text.view()));
-  return write_full(fd, as_bytes("\n"));
-}
-
-}  // namespace
-
 Result<Recipients> Recipients::find(const HostAccess& host, const std::vector<std::string>& names,
                                     std::size_t threshold, const IssuerOptions& issuers,
                                     const std::string& policy_file) {
@@ -189,8 +177,8 @@ Status Recipients::open(int passphrase_fd) {
   return {};
 }
 
-RecipientFactory Recipients::factory(int recovery_fd) const {
-  return [this, recovery_fd]() -> Result<std::vector<std::unique_ptr<Recipient>>> {
+RecipientFactory Recipients::factory(std::shared_ptr<RecoveryPaper> paper) const {
+  return [this, paper = std::move(paper)]() -> Result<std::vector<std::unique_ptr<Recipient>>> {
     std::vector<std::unique_ptr<Recipient>> out;
     std::shared_ptr<const Secret> pin;
     if (have_pin() && source_) {
@@ -216,7 +204,7 @@ RecipientFactory Recipients::factory(int recovery_fd) const {
     }
     if (recovery_) {
       CKPTSEAL_ASSIGN(RecoveryKey key, RecoveryKey::generate());
-      if (recovery_fd >= 0) CKPTSEAL_TRY(print_recovery_key(key, recovery_fd));
+      if (paper) CKPTSEAL_TRY(paper->write(key));
       out.push_back(std::make_unique<RecoveryRecipient>(std::move(key)));
     }
     if (passphrase_ && source_) {

@@ -10,6 +10,7 @@
 #include "cli/host_access.h"
 #include "cli/passphrase_source.h"
 #include "cli/sealing/key_files.h"
+#include "cli/sealing/recovery_paper.h"
 #include "keymgr/pkcs11/token_uri.h"
 #include "policies/policy_document.h"
 #include "sealing/jobs.h"
@@ -47,9 +48,9 @@ class Recipients {
 
   // The source of PIN and passphrase, if one is wanted: what a dry run does without.
   Status open(int passphrase_fd);
-  // After open(); refers to this. A recovery key is made in the helper, which prints it to
-  // `recovery_fd`, once, or with -1 keeps it to itself.
-  RecipientFactory factory(int recovery_fd) const;
+  // After open(); refers to this. A recovery key is made in the helper, which writes it on `paper`,
+  // if there is one, and does not print it.
+  RecipientFactory factory(std::shared_ptr<RecoveryPaper> paper) const;
   std::vector<int> descriptors() const;  // what that needs
 
   Json names() const;

@@ -141,12 +141,17 @@ Status Sealing::open() {
     if (folder.empty()) folder = ".";
   }
   CKPTSEAL_ASSIGN(spool_, make_spool_file(folder));
+  if (recipients_.have_recovery()) {
+    CKPTSEAL_ASSIGN(paper_, RecoveryPaper::make(options_.recovery_fd));
+  }
   return recipients_.open(options_.passphrase_fd);
 }
 
 std::vector<int> Sealing::descriptors() const {
   std::vector<int> out = recipients_.descriptors();
-  if (recipients_.have_recovery()) out.push_back(options_.recovery_fd);
+  if (!paper_) return out;
+  const std::vector<int> more = paper_->descriptors();
+  out.insert(out.end(), more.begin(), more.end());
   return out;
 }
 
@@ -163,7 +168,29 @@ SealOptions Sealing::seal_options(Content content) const {
   return out;
 }
 
-Status Sealing::commit() { return file_ ? file_->commit() : Status(); }
+RecipientFactory Sealing::printing_factory() const {
+  return [make = recipient_factory(),
+          print = announcement()]() -> Result<std::vector<std::unique_ptr<Recipient>>> {
+    CKPTSEAL_ASSIGN(std::vector<std::unique_ptr<Recipient>> out, make());
+    CKPTSEAL_TRY(print());
+    return out;
+  };
+}
+
+std::function<Status()> Sealing::announcement() const {
+  return [paper = paper_]() { return paper ? paper->print() : Status(); };
+}
+
+void Sealing::warn_of_paper(Console& console) const {
+  if (!paper_ || committed_) return;
+  if (const std::string sentence = paper_->in_vain(); !sentence.empty()) console.warn(sentence);
+}
+
+Status Sealing::commit() {
+  if (file_) CKPTSEAL_TRY(file_->commit());
+  committed_ = true;
+  return {};
+}
 
 std::string Sealing::origin() const {
   if (options_.unsigned_file) return "";

@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -61,8 +62,14 @@ class Sealing {
   int output_fd() const { return file_ ? file_->fd() : STDOUT_FILENO; }
   int spool_fd() const { return spool_.get(); }
   const Recipients& recipients() const { return recipients_; }
-  // Once, for a recovery key is made and printed by it.
-  RecipientFactory recipient_factory() const { return recipients_.factory(options_.recovery_fd); }
+  RecipientFactory recipient_factory() const { return recipients_.factory(paper_); }
+  // The same, and prints a recovery key at once: while tasks are stopped nobody waits for who reads
+  // it.
+  RecipientFactory printing_factory() const;
+  // Prints a recovery key that the first of the two has made, in the helper.
+  std::function<Status()> announcement() const;
+  // Of what failed: whether a recovery key was printed that no file has.
+  void warn_of_paper(Console& console) const;
   std::vector<int> descriptors() const;  // what that needs
   SealOptions seal_options(Content content) const;
   Result<EcdsaSignature> sign(const Digest& digest) const { return host_.sign(digest); }
@@ -88,7 +95,9 @@ class Sealing {
   Recipients recipients_;
   std::uint64_t created_;
   UseLimits limits_;
-  std::optional<OutputFile> file_;  // none: standard output
+  std::optional<OutputFile> file_;        // none: standard output
+  std::shared_ptr<RecoveryPaper> paper_;  // none: no recovery key
+  bool committed_ = false;
   UniqueFd spool_;
 };
 

@@ -68,7 +68,7 @@ Result<Outcome> dump_process(const Globals& globals, const DumpVerbOptions& opti
   job.output_fd = sealing->output_fd();
   job.spool_fd = sealing->spool_fd();
   job.options = sealing->seal_options(Content::criu);
-  job.recipients = sealing->recipient_factory();
+  job.recipients = sealing->printing_factory();
   job.descriptors = sealing->descriptors();
   job.commit = [&](const HelperReport& report) -> Status {
     CKPTSEAL_TRY(sealing->commit());
@@ -78,10 +78,14 @@ Result<Outcome> dump_process(const Globals& globals, const DumpVerbOptions& opti
   HelperEvents events;
   events.progress = [&](std::uint64_t done, std::uint64_t total) { console.progress(done, total); };
   events.sign = [&](const Digest& digest) { return sealing->sign(digest); };
-  CKPTSEAL_ASSIGN(const HelperReport report, dump(job, events));
-  Outcome outcome = sealing->describe(report);
+  const Result<HelperReport> report = dump(job, events);
+  if (!report.ok()) {
+    sealing->warn_of_paper(console);
+    return report.error();
+  }
+  Outcome outcome = sealing->describe(report.value());
   outcome.stands = true;
-  outcome.json["images"] = report.image_count();
+  outcome.json["images"] = report.value().image_count();
   outcome.json["left_running"] = options.leave_running;
   return outcome;
 }

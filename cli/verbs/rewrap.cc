@@ -71,13 +71,15 @@ constexpr std::string_view not_undone =
     "it "
     "before may have kept its key; only sealing the content anew revokes.";
 
-Status write_change(int fd, const std::string& file, const proto::HeaderChange& change) {
+Status write_change(int fd, const std::string& file, const proto::HeaderChange& change,
+                    bool printed_recovery) {
   const Status written = write_header(fd, change);
   if (written.ok()) return {};
   return Error{written.error().code,
                fmt::format("{}: {} It opens for its recipients from before or for those from "
-                           "after; run 'ckpt-seal rewrap' on it to see the change through.",
-                           file, written.error().message),
+                           "after; run 'ckpt-seal rewrap' on it to see the change through{}.",
+                           file, written.error().message,
+                           printed_recovery ? ", and keep the recovery key that was printed" : ""),
                written.error().cause};
 }
 
@@ -132,6 +134,10 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
   added.warn(console, true);
   if (added.have_recovery()) CKPTSEAL_TRY(check_recovery_fd(globals.json, options.recovery_fd));
   CKPTSEAL_TRY(added.open(options.new_passphrase_fd));
+  std::shared_ptr<RecoveryPaper> paper;
+  if (added.have_recovery() && !options.dry_run) {
+    CKPTSEAL_ASSIGN(paper, RecoveryPaper::make(options.recovery_fd));
+  }
   RewrapJob job;
   job.read = reading->job();
   for (const std::string& name : options.remove) {
@@ -139,9 +145,13 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
     job.removals.push_back(std::move(removal));
   }
   if (!added.empty()) {
-    job.recipients = added.factory(options.dry_run ? -1 : options.recovery_fd);
+    job.recipients = added.factory(paper);
     std::vector<int> more = added.descriptors();
-    if (added.have_recovery()) more.push_back(options.recovery_fd);
+    if (paper) {
+      job.announce = [&paper] { return paper->print(); };
+      const std::vector<int> for_paper = paper->descriptors();
+      more.insert(more.end(), for_paper.begin(), for_paper.end());
+    }
     job.read.descriptors.insert(job.read.descriptors.end(), more.begin(), more.end());
   }
   if (!options.unsigned_change && host.require_signing().ok()) {
@@ -155,14 +165,19 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
   events.sign = [&](const Digest& digest) { return host.sign(digest); };
   events.authentic = [&](const proto::Authentic& what) { entry.set_authentic(what); };
   const Result<HelperReport> report = rewrap_in_helper(job, events);
-  if (!report.ok()) return with_subject(file, report.error());
+  if (!report.ok()) {
+    const std::string in_vain = paper ? paper->in_vain() : "";
+    if (!in_vain.empty()) console.warn(in_vain);
+    return with_subject(file, report.error());
+  }
   std::string note;
   if (report.value().header_change().new_slots()) {
     CKPTSEAL_ASSIGN(note, who_vouches(host, job, report.value()));
   }
   const bool changes = report.value().has_header_change();
   if (changes && !options.dry_run) {
-    CKPTSEAL_TRY(write_change(job.read.sealed_fd, file, report.value().header_change()));
+    CKPTSEAL_TRY(
+        write_change(job.read.sealed_fd, file, report.value().header_change(), paper != nullptr));
   }
   entry.opened_slot = report.value().opened_slot();
   reading->remember_opening(report.value());

@@ -103,11 +103,15 @@ Result<Outcome> seal(const Globals& globals, const SealVerbOptions& options, Con
   job.refuse_empty = !options.allow_empty;
   job.options = sealing->seal_options(input.content);
   job.recipients = sealing->recipient_factory();
+  job.announce = sealing->announcement();
   job.descriptors = sealing->descriptors();
-  CKPTSEAL_ASSIGN(const HelperReport report,
-                  seal_in_helper(job, events_of(console, *sealing, input)));
-  CKPTSEAL_TRY(sealing->commit());
-  return sealing->describe(report);
+  const Result<HelperReport> report = seal_in_helper(job, events_of(console, *sealing, input));
+  const Status done = report.ok() ? sealing->commit() : Status(report.error());
+  if (!done.ok()) {
+    sealing->warn_of_paper(console);
+    return done.error();
+  }
+  return sealing->describe(report.value());
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 import datetime
 import os
 import re
+import subprocess
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -256,6 +257,56 @@ class RecoveryKeys(KeysCase):
         for done in (self.a.run("seal", "--dry-run", "-o", self.folder / "n.cks", "--to", "recovery", plain),
                      self.b.run("rewrap", "--dry-run", path, "--add", "recovery")):
             self.assertNotIn(b"recovery id", self.succeeds(done).stdout)
+
+    def test_none_is_printed_for_a_change_that_is_refused(self):
+        """A paper was printed before "no room": for a key of which no slot was made."""
+        path = self.sealed()
+        for _ in range(30):
+            before = path.read_bytes()
+            done = self.b.run("rewrap", path, "--add", "recovery")
+            if done.returncode != 0:
+                break
+            self.assertTrue(self.TEXT.match(done.stdout))
+        self.refused(done, 1, "no room")
+        self.assertEqual((done.stdout, done.stderr.count(b"\n")), (b"", 1))
+        self.assertEqual(path.read_bytes(), before)
+        # Nor where the content is refused, which comes behind the recipients.
+        done = self.a.run("seal", "-o", self.folder / "y.cks", "--to", "recovery", self.write("empty", b""))
+        self.refused(done, 1, "empty")
+        self.assertEqual((done.stdout, done.stderr.count(b"\n")), (b"", 1))
+
+    def failing(self, host, call, *arguments):
+        """Where the parent, who prints nothing, is told by the kernel that this call has failed."""
+        return subprocess.run(["strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:error=EIO",
+                               support.program(), "--state", str(host.state), *map(str, arguments)], capture_output=True,
+                              stdin=subprocess.DEVNULL, timeout=120, env=support.ENVIRONMENT)
+
+    def test_one_that_was_printed_for_nothing(self):
+        done = self.failing(self.a, "fsync", "seal", "-o", self.folder / "y.cks", "--to", "recovery", self.write("plain", b"x"))
+        self.refused(done, 1, "y.cks")
+        number = self.TEXT.match(done.stdout)[1].decode()
+        self.assertIn(f"The recovery key with the id {number} was printed for nothing", done.stderr.decode())
+        self.assertFalse((self.folder / "y.cks").exists())
+
+    def test_one_of_a_change_that_stopped_in_the_middle_is_kept(self):
+        path = self.sealed()
+        done = self.failing(self.b, "fsync", "rewrap", path, "--add", "recovery")
+        self.refused(done, 1, "keep the recovery key that was printed")
+        self.assertNotIn(b"for nothing", done.stderr)
+        text = self.TEXT.match(done.stdout)[2]
+        self.succeeds(self.b.run("rewrap", path))
+        self.assertEqual(self.succeeds(self.by_recovery(path, text)).stdout, b"some content")
+
+    def test_without_its_paper_there_is_no_slot(self):
+        path = self.sealed()
+        before = path.read_bytes()
+        with open("/dev/full", "wb") as full:
+            self.refused(self.b.run("rewrap", path, "--add", "recovery", "--recovery-fd", full.fileno(),
+                                    pass_fds=(full.fileno(),)), 1)
+            self.assertEqual(path.read_bytes(), before)
+            self.refused(self.a.run("seal", "-o", self.folder / "y.cks", "--to", "recovery", "--recovery-fd", full.fileno(),
+                                    self.folder / "plain", pass_fds=(full.fileno(),)), 1)
+        self.assertFalse((self.folder / "y.cks").exists())
 
     def test_one_is_added_and_taken_away(self):
         path = self.sealed()
