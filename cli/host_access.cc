@@ -189,10 +189,11 @@ Result<EcdsaSignature> HostAccess::sign_with_token(const Digest& digest) const {
                0};
 }
 
-Result<std::unique_ptr<Identity>> HostAccess::token_identity() const {
+Result<std::unique_ptr<Identity>> HostAccess::token_identity(std::shared_ptr<TokenRun> run) const {
   CKPTSEAL_ASSIGN(const TokenUri uri, TokenUri::parse(token_->uri));
   CKPTSEAL_ASSIGN(PublicKey key, storage_key_of(record_->record()));
-  return ckptseal::token_identity(uri, std::move(key), storage_key_id(token_->id), pin_of(uri));
+  return ckptseal::token_identity(uri, std::move(key), storage_key_id(token_->id), pin_of(uri),
+                                  std::move(run));
 }
 
 std::unique_ptr<Identity> HostAccess::tpm_identity(const std::string& tcti,

@@ -55,7 +55,7 @@ class HostAccess {
   // Reaches the TPM of `session` only when a slot is for this host. For use in the helper.
   std::unique_ptr<Identity> tpm_identity(const std::string& tcti, ReleaseHelp help) const;
   // The same of the host's token. Code::integrity when its record has no key of P-256.
-  Result<std::unique_ptr<Identity>> token_identity() const;
+  Result<std::unique_ptr<Identity>> token_identity(std::shared_ptr<TokenRun> run) const;
 
  private:
   Result<EcdsaSignature> sign_with_token(const Digest& digest) const;

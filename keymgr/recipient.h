@@ -48,8 +48,8 @@ class Identity {
   // is not known, Code::failed for more memory or work than allowed, Code::integrity for what is
   // damaged. Code::usage is the caller's mistake, and ends the search.
   virtual Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) = 0;
-  // What it unwrapped is, or gave with others, the data key of the file, and is about to be used:
-  // an error keeps it from that.
+  // The data key of the file, by whichever identity it came, is about to be used: an error keeps it
+  // from that.
   virtual Status before_use() { return {}; }
 };
 

@@ -7,10 +7,12 @@
 #include <cstdint>
 
 #include "base/bytes.h"
+#include "base/crypto.h"
 
 namespace ckptseal {
 
 using CheckpointId = ByteArray<16>;
+using UseKey = ByteArray<16>;  // what a record of uses knows a checkpoint by
 
 struct UseLimits {
   std::uint32_t restores = 0;   // how often its content may be given out; 0: without limit
@@ -22,6 +24,7 @@ struct Checkpoint {
   CheckpointId id{};
   UseLimits limits;
   bool exclusive = false;  // for one holder of one key, for ever: docs/format.md, "Suites"
+  Digest origin{};         // host identity; all zero: unsigned
 };
 
 }  // namespace ckptseal

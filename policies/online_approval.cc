@@ -46,7 +46,7 @@ Bytes encode(const OnlineRequest& request) {
   ByteWriter out;
   out.bytes(as_bytes(request_magic));
   out.u8(uncompressed).bytes(request.key.x).bytes(request.key.y);
-  out.bytes(request.checkpoint.id);
+  out.bytes(request.checkpoint.origin).bytes(request.checkpoint.id);
   out.u32(request.checkpoint.limits.restores).u64(request.checkpoint.limits.not_after);
   out.bytes(request.object).bytes(request.nonce);
   out.u8(static_cast<std::uint8_t>(request.who.size())).bytes(as_bytes(request.who));
@@ -67,6 +67,7 @@ Result<OnlineRequest> OnlineRequest::parse(ByteView pem, const std::string& what
   OnlineRequest out;
   out.key.x = in.array<32>();
   out.key.y = in.array<32>();
+  out.checkpoint.origin = in.array<32>();
   out.checkpoint.id = in.array<16>();
   out.checkpoint.limits.restores = in.u32();
   out.checkpoint.limits.not_after = in.u64();

@@ -166,6 +166,7 @@ std::string approval_reference(ApprovalPurpose purpose, std::string_view domain)
 Digest online_reference(const Checkpoint& checkpoint) {
   return Sha256::of(ByteWriter()
                         .bytes(as_bytes("ckpt-seal/v1/online"))
+                        .bytes(checkpoint.origin)
                         .bytes(checkpoint.id)
                         .u32(checkpoint.limits.restores)
                         .u64(checkpoint.limits.not_after)

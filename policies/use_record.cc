@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <string_view>
 #include <utility>
@@ -21,6 +22,14 @@ bool allowed_index(std::uint32_t index) { return index >> 24 == 0x01; }
 Error revoked(std::string clause) { return {Code::revoked, std::move(clause), 0}; }
 
 }  // namespace
+
+UseKey use_key(const Digest& origin, const CheckpointId& id) {
+  const Digest whole =
+      Sha256().update(as_bytes("ckpt-seal/v1/use")).update(origin).update(id).finish();
+  UseKey key{};
+  std::copy_n(whole.begin(), key.size(), key.begin());
+  return key;
+}
 
 Result<UseRecord> UseRecord::parse(ByteView content, const std::string& name) {
   const Error damaged{
@@ -41,7 +50,7 @@ Result<UseRecord> UseRecord::parse(ByteView content, const std::string& name) {
   const bool free = out.counter_index_ == 0 && out.counter_ == 0 && out.since_ == 0;
   if (!bound && !free) return damaged;
   for (std::uint32_t i = 0; i < entries && in.ok(); ++i) {
-    const CheckpointId checkpoint = in.array<16>();
+    const UseKey checkpoint = in.array<16>();
     const std::uint32_t uses = in.u32();
     if (uses == 0 || (!out.uses_.empty() && checkpoint <= out.uses_.rbegin()->first)) {
       return damaged;
@@ -63,13 +72,12 @@ Bytes UseRecord::serialize() const {
   return out.bytes(sum).take();
 }
 
-std::uint32_t UseRecord::uses_of(const CheckpointId& checkpoint) const {
+std::uint32_t UseRecord::uses_of(const UseKey& checkpoint) const {
   const auto found = uses_.find(checkpoint);
   return found == uses_.end() ? 0 : found->second;
 }
 
-Status UseRecord::count(const CheckpointId& checkpoint, std::uint32_t limit,
-                        std::uint64_t created) {
+Status UseRecord::count(const UseKey& checkpoint, std::uint32_t limit, std::uint64_t created) {
   if (created < since_) {
     return revoked(
         "it may be restored a limited number of times, and was created before the record of uses "

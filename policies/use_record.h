@@ -14,6 +14,9 @@
 
 namespace ckptseal {
 
+// No other origin can make a checkpoint that is counted as this one.
+UseKey use_key(const Digest& origin, const CheckpointId& id);
+
 class UseRecord {
  public:
   static constexpr std::size_t most_entries = 65536;
@@ -35,12 +38,12 @@ class UseRecord {
   std::uint64_t counter() const { return counter_; }
   std::uint64_t since() const { return since_; }
   std::size_t entries() const { return uses_.size(); }
-  std::uint32_t uses_of(const CheckpointId& checkpoint) const;
+  std::uint32_t uses_of(const UseKey& checkpoint) const;
 
   // One use more of a checkpoint that may have `limit` of them, not 0. Code::revoked, and nothing
   // has changed: it is used up, it is of before this record, or the record is full. The error is a
   // clause about the checkpoint ("its 3 restores are used up").
-  Status count(const CheckpointId& checkpoint, std::uint32_t limit, std::uint64_t created);
+  Status count(const UseKey& checkpoint, std::uint32_t limit, std::uint64_t created);
 
   bool operator==(const UseRecord&) const = default;
 
@@ -48,7 +51,7 @@ class UseRecord {
   std::uint32_t counter_index_ = 0;
   std::uint64_t counter_ = 0;
   std::uint64_t since_ = 0;
-  std::map<CheckpointId, std::uint32_t> uses_;
+  std::map<UseKey, std::uint32_t> uses_;
 };
 
 }  // namespace ckptseal

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "sealing/damage.h"
 
 namespace ckptseal {
@@ -13,6 +15,9 @@ namespace {
 constexpr std::string_view preamble_magic = "CKPTSEAL";
 constexpr std::string_view header_magic = "CKSHEADR";
 constexpr std::size_t back_size = 64;  // MAC and checksum
+// docs/format.md, "Writing": as many slots again, and at least one that is added, and a change, by
+// signatures of a later kind.
+constexpr std::size_t room_for_a_change = 6144;
 constexpr std::size_t digest_size = std::tuple_size_v<Digest>;
 
 Result<std::optional<HeaderChange>> read_change(ByteReader& in, std::uint64_t generation) {
@@ -150,8 +155,10 @@ Result<HeaderBlock> first_header(ImmutablePart immutable, std::vector<Slot> slot
   immutable.slot_list = Sha256::of(header.slot_list);
   header.immutable_bytes = immutable.serialize();
   for (unsigned log2 = smallest_header_log2; log2 <= largest_header_log2; ++log2) {
-    // Room for as many slots again.
-    if (!header.fits((std::size_t{1} << log2) / 2)) continue;
+    const std::size_t size = std::size_t{1} << log2;
+    if (size < room_for_a_change || !header.fits(std::min(size / 2, size - room_for_a_change))) {
+      continue;
+    }
     immutable.header_log2 = log2;
     header.immutable = immutable;
     header.immutable_bytes = immutable.serialize();

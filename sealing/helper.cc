@@ -96,10 +96,10 @@ Status answer_with(int socket, const std::function<Status()>& event) {
 Status answer_use_request(int socket, const proto::UseRequest& request,
                           const HelperEvents& events) {
   UseRequest use;
-  if (request.checkpoint_id().size() != use.id.size() || request.restores() == 0) {
+  if (request.key().size() != use.key.size() || request.restores() == 0) {
     return no_message();
   }
-  std::copy(request.checkpoint_id().begin(), request.checkpoint_id().end(), use.id.begin());
+  std::copy(request.key().begin(), request.key().end(), use.key.begin());
   use.restores = request.restores();
   use.created = request.created();
   return answer_with(socket, [&]() -> Status {

@@ -21,7 +21,7 @@ using HelperReport = proto::HelperReport;
 
 // A use of a checkpoint that may have `restores` of them, not 0.
 struct UseRequest {
-  CheckpointId id{};
+  UseKey key{};
   std::uint32_t restores = 0;
   std::uint64_t created = 0;
 };

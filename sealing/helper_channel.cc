@@ -75,7 +75,7 @@ Status HelperChannel::confirm_input() {
 Status HelperChannel::count_use(const UseRequest& use) {
   proto::FromHelper message;
   proto::UseRequest& request = *message.mutable_count_use();
-  request.set_checkpoint_id(use.id.data(), use.id.size());
+  request.set_key(use.key.data(), use.key.size());
   request.set_restores(use.restores);
   request.set_created(use.created);
   CKPTSEAL_ASSIGN(const proto::ToHelper answer, ask(message));

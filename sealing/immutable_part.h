@@ -26,7 +26,7 @@ struct ImmutablePart {
 
   std::size_t chunk_size() const { return std::size_t{1} << chunk_log2; }
   std::size_t header_size() const { return std::size_t{1} << header_log2; }
-  Checkpoint checkpoint() const { return {id, limits, is_exclusive(suite)}; }
+  Checkpoint checkpoint() const { return {id, limits, is_exclusive(suite), origin}; }
   bool is_signed() const { return !all_zero(origin); }
   bool has_parent() const { return !all_zero(parent); }
   std::uint64_t data_start() const { return block_size + 2 * header_size(); }

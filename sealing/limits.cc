@@ -3,6 +3,8 @@
 // The clock is the caller's, and who writes uses down is the parent: what is missing here refuses.
 #include "sealing/limits.h"
 
+#include "policies/use_record.h"
+
 namespace ckptseal {
 
 Result<UnlockedSlot> find_key(const SealedFile& file, const ReadJob& job, HelperChannel& channel) {
@@ -20,7 +22,8 @@ Result<UnlockedSlot> find_key(const SealedFile& file, const ReadJob& job, Helper
 Status count_use(const SealedFile& file, HelperChannel& channel) {
   const ImmutablePart& immutable = file.immutable();
   if (immutable.limits.restores == 0) return {};
-  return channel.count_use({immutable.id, immutable.limits.restores, immutable.created});
+  return channel.count_use(
+      {use_key(immutable.origin, immutable.id), immutable.limits.restores, immutable.created});
 }
 
 }  // namespace ckptseal

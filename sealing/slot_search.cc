@@ -23,13 +23,12 @@ Error not_vouched(SlotStanding standing, std::size_t index) {
         0};
   }
   if (standing == SlotStanding::forged) {
-    return {
-        Code::integrity,
-        fmt::format("the signature of who added slot {} holds by no key that is known here, so "
-                    "nothing is tried with it; if that host has made its record anew, run "
-                    "'ckpt-seal host trust RECORD --as origin'",
-                    index),
-        0};
+    return {Code::integrity,
+            fmt::format("the signature of who added slot {} holds by no key that is known here, so "
+                        "nothing is tried with it; if that host has made its record anew, run "
+                        "'ckpt-seal host trust RECORD --as origin'",
+                        index),
+            0};
   }
   return {
       Code::integrity,
@@ -61,6 +60,7 @@ class Search {
       }
       CKPTSEAL_ASSIGN(std::optional<Secret> key, open(i));
       if (!key) continue;
+      for (const auto& identity : search_.identities) CKPTSEAL_TRY(identity->before_use());
       tell("");
       return UnlockedSlot{i, *std::move(key)};
     }
@@ -82,14 +82,9 @@ class Search {
       }
       if (!key.value()) continue;
       CKPTSEAL_ASSIGN(const bool fits, is_of_file(*key.value()));
-      if (!fits) {
-        refuse({Code::integrity, fmt::format("slot {} holds a key that is not this file's", index),
-                0});
-        continue;
-      }
-      const Status usable = identity->before_use();
-      if (usable.ok()) return key;
-      refuse(usable.error());
+      if (fits) return key;
+      refuse(
+          {Code::integrity, fmt::format("slot {} holds a key that is not this file's", index), 0});
     }
     return std::optional<Secret>();
   }

@@ -158,8 +158,9 @@ IdentityFactory Identities::factory(std::uint32_t memory_limit_kib) const {
   return [this, memory_limit_kib](
              HelperChannel& channel) -> Result<std::vector<std::unique_ptr<Identity>>> {
     std::vector<std::unique_ptr<Identity>> out;
+    const Making how{memory_limit_kib, channel, std::make_shared<TokenRun>()};
     for (const Name& name : names_) {
-      CKPTSEAL_ASSIGN(auto identity, make(name, memory_limit_kib, channel));
+      CKPTSEAL_ASSIGN(auto identity, make(name, how));
       out.push_back(std::move(identity));
     }
     // The last, for whoever opens the file alone needs no others.
@@ -172,17 +173,16 @@ IdentityFactory Identities::factory(std::uint32_t memory_limit_kib) const {
   };
 }
 
-Result<std::unique_ptr<Identity>> Identities::make(const Name& name, std::uint32_t memory_limit_kib,
-                                                   HelperChannel& channel) const {
+Result<std::unique_ptr<Identity>> Identities::make(const Name& name, const Making& how) const {
   if (const auto* file = std::get_if<File>(&name)) return read_key(*file);
   if (const auto* token = std::get_if<TokenName>(&name)) {
-    return token_identity(token->uri, [this, token](const std::string& label) {
-      return ask_pin(*token, label);
-    });
+    return token_identity(
+        token->uri, [this, token](const std::string& label) { return ask_pin(*token, label); },
+        how.tokens);
   }
   switch (std::get<Word>(name)) {
     case Word::host_key:
-      return make_host_key(channel);
+      return make_host_key(how);
     case Word::recovery: {
       CKPTSEAL_ASSIGN(const Secret text, source_->read("Recovery key", false));
       CKPTSEAL_ASSIGN(Secret secret, parse_recovery_text(text.view()));
@@ -193,17 +193,17 @@ Result<std::unique_ptr<Identity>> Identities::make(const Name& name, std::uint32
   }
   CKPTSEAL_ASSIGN(Secret secret, source_->read("Passphrase", false));
   return std::unique_ptr<Identity>(
-      std::make_unique<PassphraseIdentity>(std::move(secret), memory_limit_kib));
+      std::make_unique<PassphraseIdentity>(std::move(secret), how.memory_limit_kib));
 }
 
-Result<std::unique_ptr<Identity>> Identities::make_host_key(HelperChannel& channel) const {
-  if (!session_) return host_->token_identity();
+Result<std::unique_ptr<Identity>> Identities::make_host_key(const Making& how) const {
+  if (!session_) return host_->token_identity(how.tokens);
   ReleaseHelp help = release_->help([this] { return ask_tpm_pin(); });
   help.cap_pcr = cap_pcr_;
   help.released = [this](const PcrState& state) { tell_released(state); };
   help.who = host_->record().record().name;
   if (online_) {
-    help.approver = [&channel](ByteView request) { return channel.approve(request); };
+    help.approver = [&channel = how.channel](ByteView request) { return channel.approve(request); };
   }
   return host_->tpm_identity(session_->tcti(), std::move(help));
 }

@@ -64,9 +64,13 @@ class Identities {
   bool has(Word word) const;
 
   // In the helper.
-  Result<std::unique_ptr<Identity>> make(const Name& name, std::uint32_t memory_limit_kib,
-                                         HelperChannel& channel) const;
-  Result<std::unique_ptr<Identity>> make_host_key(HelperChannel& channel) const;
+  struct Making {
+    std::uint32_t memory_limit_kib;
+    HelperChannel& channel;
+    std::shared_ptr<TokenRun> tokens;
+  };
+  Result<std::unique_ptr<Identity>> make(const Name& name, const Making& how) const;
+  Result<std::unique_ptr<Identity>> make_host_key(const Making& how) const;
   Result<std::unique_ptr<Identity>> read_key(const File& file) const;
   Result<Secret> ask_tpm_pin() const;
   void tell_released(const PcrState& state) const;
@@ -74,7 +78,7 @@ class Identities {
 
   const HostAccess* host_;
   std::vector<Name> names_;  // in the order in which they were given
-  std::string folder_;  // of the sealed file; empty: none
+  std::string folder_;       // of the sealed file; empty: none
   std::optional<unsigned> cap_pcr_;
   bool online_ = false;
   std::optional<TpmSession> session_;

@@ -61,7 +61,7 @@ Status count_use(const HostAccess& host, const UseRequest& use) {
   const std::uint32_t index = uses.record.counter_index();
   // A crash left it one ahead: the counter follows, before the record goes on.
   if (uses.record.counter() != uses.counter) CKPTSEAL_TRY(count_use(tpm, host.keys(), index));
-  CKPTSEAL_TRY(uses.record.count(use.id, use.restores, use.created));
+  CKPTSEAL_TRY(uses.record.count(use.key, use.restores, use.created));
   CKPTSEAL_TRY(write_uses(host.state().uses_path(), uses.record));
   CKPTSEAL_TRY(count_use(tpm, host.keys(), index));
   reached("use: it is counted");

@@ -71,7 +71,8 @@ class LockedRecord {
 
   // Which use of the checkpoint this is, from 1. Once it returns that, the use is written down.
   Result<std::uint32_t> count(const Checkpoint& checkpoint, bool dry_run) {
-    const Status counted = record_.count(checkpoint.id, checkpoint.limits.restores, 0);
+    const UseKey key = use_key(checkpoint.origin, checkpoint.id);
+    const Status counted = record_.count(key, checkpoint.limits.restores, 0);
     if (!counted.ok()) {
       return Error{counted.error().code,
                    fmt::format("The checkpoint {} is refused: {}.", to_hex(checkpoint.id),
@@ -81,7 +82,7 @@ class LockedRecord {
     if (!dry_run) {
       CKPTSEAL_TRY(write_file(path_, record_.serialize(), 0600, OutputFile::Replace::allowed));
     }
-    return record_.uses_of(checkpoint.id);
+    return record_.uses_of(key);
   }
 
  private:
@@ -170,14 +171,17 @@ Result<Outcome> answer(const AnswerOptions& options) {
   }
   reached("answer: the use is counted");
   Outcome outcome;
-  outcome.json = {{"checkpoint_id", to_hex(request.checkpoint.id)},
-                  {"restores", limits.restores == 0 ? Json() : Json(limits.restores)},
-                  {"use", limits.restores == 0 ? Json() : Json(use)},
-                  {"not_after", limits.not_after == 0 ? Json() : Json(utc_time(limits.not_after))},
-                  {"who", request.who},
-                  {"expires_in", options.expires_in},
-                  {"dry_run", options.dry_run},
-                  {"output", options.output}};
+  outcome.json = {
+      {"checkpoint_id", to_hex(request.checkpoint.id)},
+      {"origin",
+       all_zero(request.checkpoint.origin) ? Json() : Json(to_hex(request.checkpoint.origin))},
+      {"restores", limits.restores == 0 ? Json() : Json(limits.restores)},
+      {"use", limits.restores == 0 ? Json() : Json(use)},
+      {"not_after", limits.not_after == 0 ? Json() : Json(utc_time(limits.not_after))},
+      {"who", request.who},
+      {"expires_in", options.expires_in},
+      {"dry_run", options.dry_run},
+      {"output", options.output}};
   outcome.text =
       fmt::format("{} {} for the checkpoint {}{}.\n", options.dry_run ? "Would answer" : "Answered",
                   request.who.empty() ? "somebody" : fmt::format("\"{}\"", request.who),

@@ -46,18 +46,19 @@ Outcome describe(const HelperReport& report) {
       report.changer_name().empty() ? Json() : Json(report.changer_name());
   outcome.json["parent"] = report.parent().empty() ? Json() : Json(hex_of(report.parent()));
   outcome.json["depth"] = report.depth();
-  Json& slots = outcome.json["slots"] = Json::array();
+  Json slots = Json::array();
   std::string lines;
   for (const proto::SlotReport& slot : report.slots()) {
     slots.push_back(describe_slot(slot));
     lines += slot_lines(slots.back());
   }
-  outcome.json["slot_count"] = report.slot_count();
   if (const std::size_t more = report.slot_count() - slots.size(); more > 0) {
     lines += fmt::format("  and {} more\n", more);
   }
   const Json limits = describe_limits(report, slots);
   outcome.json["limits"] = limits;
+  outcome.json["slots"] = std::move(slots);
+  outcome.json["slot_count"] = report.slot_count();
   outcome.text = fmt::format(
       "Checkpoint:  {}\nContent:     {}\nCipher:      {}{}\nSize:        {}\nCreated:     {}\n"
       "Origin:      {}\n{}{}Slots:\n{}",

@@ -139,6 +139,8 @@ Status Token::find_token() {
   first_flags_ = info.flags;
   label_ = trimmed(info.label);
   manufacturer_ = trimmed(info.manufacturerID);
+  id_ = fmt::format("{}/{}/{}/{}", trimmed(info.serialNumber), manufacturer_, trimmed(info.model),
+                    label_);
   CK_SLOT_INFO slot_info = {};
   code = module_->C_GetSlotInfo(slot_, &slot_info);
   if (code != CKR_OK) return error(code, "reading about its slot");

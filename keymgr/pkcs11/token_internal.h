@@ -28,6 +28,8 @@ class Token {
 
   const std::string& label() const { return label_; }
   const std::string& manufacturer() const { return manufacturer_; }
+  // The same for no other token: serial number, and whose it is.
+  const std::string& id() const { return id_; }
   // Says of itself that it is a device, and no program.
   bool is_hardware() const { return hardware_; }
   bool wants_pin() const { return wants_login() && !has_keypad(); }
@@ -87,6 +89,7 @@ class Token {
   CK_FLAGS first_flags_ = 0;
   std::string label_;  // as a label has to be, like the next
   std::string manufacturer_;
+  std::string id_;
   bool hardware_ = false;
   CK_SESSION_HANDLE session_ = 0;
   bool logged_in_ = false;

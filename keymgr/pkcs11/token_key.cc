@@ -171,18 +171,44 @@ Result<CK_OBJECT_HANDLE> find_private_key(Token& token, const TokenUri& uri, con
                               : "several private keys have its id; give each its own");
 }
 
-// A wrong PIN is not tried again for the next slot, and a token that is locked or gone not asked.
+// A token that is locked or gone is not asked again, and one whose PIN was wrong neither.
 bool is_lasting(Code code) {
   return code == Code::policy || code == Code::locked || code == Code::unavailable;
+}
+
+constexpr unsigned most_tried = 64;  // docs/format.md, "Which slot opens"
+
+Error too_much_work(const Token& token) {
+  return {Code::failed,
+          fmt::format("This file has more slots for the token \"{}\" than one run tries: open it "
+                      "another way, or have it sealed anew.",
+                      token.label()),
+          0};
+}
+
+// As the user. However a login ends, there is no second one with that token in this run.
+Status log_in_once(Token& token, const AskPin& ask, TokenRun& run) {
+  TokenRun::One& known = run.tokens[token.id()];
+  if (known.login_refused) return *known.login_refused;
+  const Status done = token.log_in([&](const std::string& label) -> Result<Secret> {
+    if (!known.pin) {
+      CKPTSEAL_ASSIGN(known.pin, ask(label));
+    }
+    return Secret::copy_of(known.pin->view());
+  });
+  if (!done.ok()) known.login_refused = done.error();
+  return done;
 }
 
 class KeyInToken : public PrivateKeyOperation {
  public:
   // Without a token it is reached when the key is needed.
-  KeyInToken(TokenUri uri, TokenKey key, AskPin ask, std::optional<Token> token)
+  KeyInToken(TokenUri uri, TokenKey key, AskPin ask, std::shared_ptr<TokenRun> run,
+             std::optional<Token> token)
       : uri_(std::move(uri)),
         key_(std::move(key)),
         ask_(std::move(ask)),
+        run_(std::move(run)),
         reached_(std::move(token)) {}
 
   Result<std::optional<Secret>> apply(ByteView input) override {
@@ -200,9 +226,10 @@ class KeyInToken : public PrivateKeyOperation {
       CKPTSEAL_ASSIGN(Token token, Token::open(uri_));
       reached_.emplace(std::move(token));
     }
+    if (++run_->tokens[reached_->id()].tried > most_tried) return too_much_work(*reached_);
     CKPTSEAL_TRY(reached_->lock_module());
     CKPTSEAL_TRY(check_mechanism(*reached_, uri_, key_.key.algorithm()));
-    CKPTSEAL_TRY(reached_->log_in(ask_));
+    CKPTSEAL_TRY(log_in_once(*reached_, ask_, *run_));
     CKPTSEAL_ASSIGN(const CK_OBJECT_HANDLE key, find_private_key(*reached_, uri_, key_));
     return key_.key.algorithm() == KeyAlgorithm::rsa_oaep ? decrypt(key, input)
                                                           : derive(key, input);
@@ -216,6 +243,7 @@ class KeyInToken : public PrivateKeyOperation {
   TokenUri uri_;
   TokenKey key_;
   AskPin ask_;
+  std::shared_ptr<TokenRun> run_;
   std::optional<Token> reached_;
   std::optional<Error> turned_away_;
 };
@@ -293,7 +321,8 @@ Result<std::optional<Secret>> KeyInToken::decrypt(CK_OBJECT_HANDLE key, ByteView
 
 class TokenIdentity : public Identity {
  public:
-  TokenIdentity(TokenUri uri, AskPin ask) : uri_(std::move(uri)), ask_(std::move(ask)) {}
+  TokenIdentity(TokenUri uri, AskPin ask, std::shared_ptr<TokenRun> run)
+      : uri_(std::move(uri)), ask_(std::move(ask)), run_(std::move(run)) {}
 
   Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override {
     if (slot.kind != static_cast<std::uint16_t>(SlotKind::public_key)) {
@@ -302,7 +331,7 @@ class TokenIdentity : public Identity {
     if (turned_away_) return *turned_away_;
     if (!identity_) {
       const Status reached = reach();
-      if (!reached.ok() && is_lasting(reached.error().code)) turned_away_ = reached.error();
+      if (!reached.ok()) turned_away_ = reached.error();
       CKPTSEAL_TRY(reached);
     }
     return identity_->unwrap(slot, of);
@@ -313,19 +342,21 @@ class TokenIdentity : public Identity {
     CKPTSEAL_ASSIGN(Token token, Token::open(uri_));
     CKPTSEAL_ASSIGN(std::optional<TokenKey> key, find_public_key(token, uri_, std::nullopt));
     if (!key) {
-      CKPTSEAL_TRY(token.log_in(ask_));
+      CKPTSEAL_TRY(log_in_once(token, ask_, *run_));
       CKPTSEAL_ASSIGN(key, find_public_key(token, uri_, std::nullopt));
     }
     if (!key) return no_key(token, uri_, true);
     PublicKey public_key = key->key;
     token.unlock_module();
-    identity_.emplace(std::move(public_key),
-                      std::make_unique<KeyInToken>(uri_, std::move(*key), ask_, std::move(token)));
+    identity_.emplace(
+        std::move(public_key),
+        std::make_unique<KeyInToken>(uri_, std::move(*key), ask_, run_, std::move(token)));
     return {};
   }
 
   TokenUri uri_;
   AskPin ask_;
+  std::shared_ptr<TokenRun> run_;
   std::optional<PublicKeyIdentity> identity_;
   std::optional<Error> turned_away_;
 };
@@ -349,15 +380,16 @@ Result<KeyId> token_key_id(const TokenUri& uri) {
   return key->key.id();
 }
 
-std::unique_ptr<Identity> token_identity(TokenUri uri, AskPin ask) {
-  return std::make_unique<TokenIdentity>(std::move(uri), std::move(ask));
+std::unique_ptr<Identity> token_identity(TokenUri uri, AskPin ask, std::shared_ptr<TokenRun> run) {
+  return std::make_unique<TokenIdentity>(std::move(uri), std::move(ask), std::move(run));
 }
 
-std::unique_ptr<Identity> token_identity(TokenUri uri, PublicKey key, Bytes id, AskPin ask) {
+std::unique_ptr<Identity> token_identity(TokenUri uri, PublicKey key, Bytes id, AskPin ask,
+                                         std::shared_ptr<TokenRun> run) {
   TokenKey known{key, "", std::move(id)};
   return std::make_unique<PublicKeyIdentity>(
-      std::move(key),
-      std::make_unique<KeyInToken>(std::move(uri), std::move(known), std::move(ask), std::nullopt));
+      std::move(key), std::make_unique<KeyInToken>(std::move(uri), std::move(known), std::move(ask),
+                                                   std::move(run), std::nullopt));
 }
 
 }  // namespace ckptseal

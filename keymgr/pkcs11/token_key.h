@@ -11,7 +11,10 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "keymgr/pkcs11/token_uri.h"
 #include "keymgr/public_key/public_key.h"
@@ -28,11 +31,24 @@ Result<KeyId> token_key_id(const TokenUri& uri);
 // Asks for the PIN of the token with this label.
 using AskPin = std::function<Result<Secret>(const std::string& label)>;
 
+// What the tokens of one run have answered, by token: shared by identities, so that a PIN is asked
+// for, and a wrong one tried, once for each token, whatever number of keys in it are named.
+// docs/format.md, "Which slot opens".
+struct TokenRun {
+  struct One {
+    std::optional<Secret> pin;
+    std::optional<Error> login_refused;
+    unsigned tried = 0;  // slots and shares
+  };
+  std::map<std::string, One> tokens;
+};
+
 // Reaches the token at the first public key slot, and asks for its PIN, once, when a slot is for
 // its key.
-std::unique_ptr<Identity> token_identity(TokenUri uri, AskPin ask);
+std::unique_ptr<Identity> token_identity(TokenUri uri, AskPin ask, std::shared_ptr<TokenRun> run);
 // The same of a key that is known: its private half has this CKA_ID. The token is not even reached
 // unless a slot is for it.
-std::unique_ptr<Identity> token_identity(TokenUri uri, PublicKey key, Bytes id, AskPin ask);
+std::unique_ptr<Identity> token_identity(TokenUri uri, PublicKey key, Bytes id, AskPin ask,
+                                         std::shared_ptr<TokenRun> run);
 
 }  // namespace ckptseal

@@ -58,20 +58,33 @@ class ShareOpener {
   // A passphrase that gave one value is not wrong, though it was tried on the shares of others.
   std::optional<Error> heaviest() const {
     Refusals all;
-    for (const auto& [identity, error] : errors_) {
-      if (error.code != Code::policy || !gave_[identity]) all.add(error);
+    for (const Refusal& refusal : refusals_) {
+      if (!refusal.by_trial || refusal.error.code != Code::policy || !gave_[refusal.identity]) {
+        all.add(refusal.error);
+      }
     }
     return all.heaviest();
   }
 
  private:
+  struct Refusal {
+    std::size_t identity;
+    bool by_trial;  // whose the share is only trying tells
+    Error error;
+  };
+
+  static bool is_by_trial(const SlotBody& share) {
+    return share.kind == static_cast<std::uint16_t>(SlotKind::passphrase) ||
+           share.kind == static_cast<std::uint16_t>(SlotKind::recovery);
+  }
+
   Status open_share(const SlotBody& share, std::uint8_t number) {
     for (std::size_t i = 0; i < identities_.size(); ++i) {
       auto value = identities_[i]->unwrap(share, of_);
       if (value.ok() && value.value() && value.value()->size() != data_key_size) value = damaged();
       if (!value.ok() && value.error().code == Code::usage) return value.error();
       if (!value.ok()) {
-        remember(i, std::move(value).error());
+        remember({i, is_by_trial(share), std::move(value).error()});
       } else if (value.value()) {
         gave_[i] = true;
         shares_.push_back({number, *std::move(value).value()});
@@ -82,17 +95,18 @@ class ShareOpener {
   }
 
   // Several identities may say the same of one share.
-  void remember(std::size_t identity, Error error) {
-    const bool known = std::find(skipped_.begin(), skipped_.end(), error.message) != skipped_.end();
-    if (is_skipped(error.code) && !known) skipped_.push_back(error.message);
-    errors_.emplace_back(identity, std::move(error));
+  void remember(Refusal refusal) {
+    const std::string& message = refusal.error.message;
+    const bool known = std::find(skipped_.begin(), skipped_.end(), message) != skipped_.end();
+    if (is_skipped(refusal.error.code) && !known) skipped_.push_back(message);
+    refusals_.push_back(std::move(refusal));
   }
 
   std::span<Identity* const> identities_;
   std::vector<bool> gave_;
   const Checkpoint& of_;
   std::vector<std::string> skipped_;
-  std::vector<std::pair<std::size_t, Error>> errors_;  // and whose
+  std::vector<Refusal> refusals_;
   std::vector<Share> shares_;
 };
 
@@ -178,11 +192,6 @@ Result<std::optional<Secret>> ThresholdIdentity::unwrap(const SlotBody& slot,
   opener.tell(warn_, "");
   CKPTSEAL_ASSIGN(Secret data_key, join_shares(opener.shares()));
   return std::optional<Secret>(std::move(data_key));
-}
-
-Status ThresholdIdentity::before_use() {
-  for (Identity* identity : identities_) CKPTSEAL_TRY(identity->before_use());
-  return {};
 }
 
 }  // namespace ckptseal

@@ -48,8 +48,6 @@ class ThresholdIdentity : public Identity {
   // are warned of, as slots are. The key may be wrong, if shares were exchanged: the key commitment
   // says so.
   Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override;
-  // Of each of the identities.
-  Status before_use() override;
 
  private:
   std::vector<Identity*> identities_;

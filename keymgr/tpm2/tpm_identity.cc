@@ -14,10 +14,13 @@
 #include <tuple>
 #include <utility>
 
+#include "keymgr/refusals.h"
 #include "keymgr/tpm2/return_codes.h"
 
 namespace ckptseal {
 namespace {
+
+constexpr unsigned most_tried = 64;  // docs/format.md, "Which slot opens"
 
 std::string list_pcrs(const std::vector<unsigned>& pcrs) {
   std::string out = "PCR ";
@@ -85,6 +88,11 @@ void tell_state(const std::vector<const PcrValues*>& demanded,
   if (!state.pcrs.empty()) released(state);
 }
 
+// A wrong PIN was tried, and a TPM that is locked is no matter of the state.
+bool says_more_than_the_state(const Error& error) {
+  return error.code == Code::locked || error.code == Code::unavailable || is_wrong_pin(error);
+}
+
 // The first of the refusals may be of the one that was meant.
 Error no_approval(const ApprovalTerm& term, const std::vector<std::string>& refusals) {
   std::string why = "is at hand";
@@ -141,6 +149,12 @@ Result<std::optional<Secret>> Tpm2Identity::unwrap(const SlotBody& slot, const C
 
   CKPTSEAL_ASSIGN(const Tpm2Slot parsed, Tpm2Slot::parse(slot.bytes, of));
   if (gone_) return *gone_;
+  if (++tried_ > most_tried) {
+    return Error{Code::failed,
+                 "This file has more slots for this host's TPM than one run tries: open it another "
+                 "way, or have it sealed anew.",
+                 0};
+  }
   Result<Secret> released = release(parsed, of);
   // An approver that is gone is no TPM that is.
   if (!released.ok() && released.error().code == Code::unavailable && !approver_failed_) {
@@ -159,7 +173,13 @@ Result<std::optional<Secret>> Tpm2Identity::unwrap(const SlotBody& slot, const C
 
 // A key that could be had again is not used. What the TPM released in vain may be asked for again.
 Status Tpm2Identity::before_use() {
-  return help_.cap_pcr && released_ ? tpm_.cap(*help_.cap_pcr) : Status();
+  if (!help_.cap_pcr) return {};
+  if (released_) return tpm_.cap(*help_.cap_pcr);
+  return Error{Code::usage,
+               fmt::format("What opens this file is not this host's TPM, so capping PCR {} would "
+                           "not keep it from being opened again: leave --cap-pcr out.",
+                           *help_.cap_pcr),
+               0};
 }
 
 Result<std::vector<Tpm2Identity::Try>> Tpm2Identity::tries(const std::vector<PolicyPath>& paths) {
@@ -195,8 +215,9 @@ Result<const Secret*> Tpm2Identity::pin_for(const CheckpointId& id) {
   if (pin_refused_) return *pin_refused_;
   if (!pin_) {
     if (!help_.pin) {
-      return Error{Code::failed, "The slot of this host wants its PIN: name a way to ask for it.",
-                   0};
+      pin_refused_ =
+          Error{Code::failed, "The slot of this host wants its PIN: name a way to ask for it.", 0};
+      return *pin_refused_;
     }
     Result<Secret> asked = help_.pin();
     if (!asked.ok()) pin_refused_ = asked.error();
@@ -286,12 +307,7 @@ Result<Secret> Tpm2Identity::release(const Tpm2Slot& slot, const Checkpoint& of)
     std::erase_if(all, [](const Try& t) { return online_of(*t.path) != nullptr; });
     if (all.empty()) return nobody_to_ask();
   }
-  // Another way may still be open after these.
-  const auto next_may_do = [](const Error& error) {
-    return (error.code == Code::policy && !is_wrong_pin(error)) || error.code == Code::revoked;
-  };
-  // In this order: without online approval, without a PIN, what served last, then as the policy has
-  // them.
+  // docs/format.md, "Ways through a policy"; of several approvals first the one that served last.
   const auto rank = [this](const Try& t) {
     const bool has_age = t.approval != nullptr && help_.tickets != nullptr;
     return std::tuple(online_of(*t.path) != nullptr, wants_pin(*t.path),
@@ -301,15 +317,25 @@ Result<Secret> Tpm2Identity::release(const Tpm2Slot& slot, const Checkpoint& of)
                    [&](const Try& a, const Try& b) { return rank(a) < rank(b); });
   const bool served_before = all.front().approval != nullptr && help_.tickets != nullptr &&
                              !help_.tickets->find(*all.front().approval).empty();
-  std::optional<Error> refusal;
-  std::size_t tried = 0;
+  Refusals refusals;
+  // Whether another way may still be open.
+  const auto go_on = [&](const Try& t, const Error& error) {
+    refusals.add(error);
+    return error.code == Code::policy || error.code == Code::revoked ||
+           (wants_pin(*t.path) && pin_refused_) || (online_of(*t.path) != nullptr && asked_);
+  };
+  // Nothing but the state was in its way, which has changed meanwhile.
+  const auto of_its_state = [&](const Try& t, const Error& error) {
+    return error.code == Code::policy && !(wants_pin(*t.path) && pin_refused_) &&
+           online_of(*t.path) == nullptr;
+  };
+  std::optional<Error> first;  // of the way that was taken before the PCRs were read
   // Nobody is asked for an approval that the PCRs make worthless.
   const bool asks = online_of(*all.front().path) != nullptr;
   if (!asks && (all.size() == 1 || served_before)) {
     Result<Secret> out = attempt(slot, of.id, all.front());
-    if (out.ok() || !next_may_do(out.error())) return out;
-    refusal = std::move(out).error();
-    tried = 1;
+    if (out.ok() || !go_on(all.front(), out.error())) return out;
+    first = std::move(out).error();
   }
 
   std::uint32_t mask = 0;
@@ -320,27 +346,29 @@ Result<Secret> Tpm2Identity::release(const Tpm2Slot& slot, const Checkpoint& of)
   if (mask != 0) {
     CKPTSEAL_ASSIGN(const PcrSelection selection, PcrSelection::of_mask(mask));
     Result<PcrValues> read = tpm_.read_pcrs(selection);
-    if (!read.ok()) return refusal ? *refusal : std::move(read).error();
+    if (!read.ok()) return first ? *first : std::move(read).error();
     current = std::move(read).value();
   }
   std::optional<std::vector<unsigned>> in_the_way;
   const Approval* nearest = nullptr;
   for (std::size_t i = 0; i < all.size(); ++i) {
     std::vector<unsigned> pcrs = differing(demands(*all[i].path, all[i].approval), current);
-    if (pcrs.empty() && i >= tried) {
+    std::optional<Error> refusal = i == 0 ? first : std::nullopt;
+    if (pcrs.empty() && !refusal) {
       Result<Secret> out = attempt(slot, of.id, all[i]);
-      if (out.ok() || !next_may_do(out.error())) return out;
-      if (!refusal || out.error().code == Code::revoked) refusal = std::move(out).error();
+      if (out.ok() || !go_on(all[i], out.error())) return out;
+      refusal = std::move(out).error();
     }
     // What was refused in this very state is no state to boot.
-    if (pcrs.empty() && refusal && refusal->code == Code::revoked) continue;
+    if (pcrs.empty() && !of_its_state(all[i], *refusal)) continue;
     if (in_the_way && in_the_way->size() <= pcrs.size()) continue;
     in_the_way = std::move(pcrs);
     nearest = all[i].approval;
   }
-  if (!in_the_way) return *refusal;
+  const std::optional<Error>& heaviest = refusals.heaviest();
+  if (!in_the_way || (heaviest && says_more_than_the_state(*heaviest))) return *heaviest;
   Error explained = not_in_state(*in_the_way, nearest);
-  explained.cause = refusal ? refusal->cause : 0;
+  explained.cause = heaviest ? heaviest->cause : 0;
   return explained;
 }
 

@@ -51,7 +51,8 @@ class Tpm2Identity : public Identity {
   // online approval refused or not for this try; what the approver fails with;
   // Code::usage: capping that PCR would not keep the slot from being opened again.
   Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override;
-  // Caps the PCR, if the TPM released something.
+  // Caps the PCR. Code::usage when the TPM has released nothing, for then the cap would not keep
+  // the file from being opened again.
   Status before_use() override;
 
  private:
@@ -79,6 +80,7 @@ class Tpm2Identity : public Identity {
   std::optional<Error> gone_;
   bool asked_ = false;
   bool released_ = false;
+  unsigned tried_ = 0;  // slots and shares
   bool approver_failed_ = false;
 };
 

@@ -274,13 +274,15 @@ class SlotsInFront(SlotsInFrontCase):
         workshop, host = without_key(content), PublicHost(self.a.record())
         point = tuple(int.from_bytes(self.point[at:at + 32], "big") for at in (1, 33))
         asked = policy.Term(bytes([6]) + self.point,
-                            policy.online(point=point, restores=restores, checkpoint_id=workshop.checkpoint_id).step, False)
+                            policy.online(point=point, restores=restores, checkpoint_id=workshop.checkpoint_id,
+                                          origin=workshop.immutable[56:88]).step, False)
         return [tpm_slot.tpm_slot(workshop, host, any_policy=policy.policy(asked)).encode() for _ in range(MANY)]
 
     def test_slots_under_the_true_authoritys_online_approval(self):
         for restores in (1, 3):
             content = self.sealed_for_many("--to", "self", "--policy", self.online, "--restores", restores)
-            checkpoint = Parts.of(content).immutable[8:24]
+            part = Parts.of(content).immutable
+            checkpoint = online_case.use_of(part[56:88], part[8:24])
             foreign = self.online_slots(content, restores)
             approved = ("--approver", self.approver)
             self.nothing_is_tried(content, foreign, *approved)

@@ -10,7 +10,7 @@ import time
 import unittest
 
 import support
-from online_case import ID, OnlineCase, body_of, pem
+from online_case import ID, ORIGIN, USE, OnlineCase, body_of, pem
 from policy_case import sha256
 from process_case import wait_until
 
@@ -23,9 +23,9 @@ class Answers(OnlineCase):
         body = body_of(done.stdout)
         self.assertEqual(done.stdout, pem(b"CKPT-SEAL ANSWER", body))
         self.assertEqual(body[:44], b"CKSANSW1" + sha256(body_of(request)) + struct.pack(">I", 60))
-        reference = sha256(b"ckpt-seal/v1/online", ID, struct.pack(">IQ", 2, 4102444800))
+        reference = sha256(b"ckpt-seal/v1/online", ORIGIN, ID, struct.pack(">IQ", 2, 4102444800))
         self.verify(body[44:], nonce + struct.pack(">I", 60) + sha256(bytes.fromhex("0000015e"), name) + reference)
-        self.assertEqual(self.counted(), {ID: 1})
+        self.assertEqual(self.counted(), {USE: 1})
 
     def verify(self, signature, message):
         from cryptography.hazmat.primitives import hashes
@@ -40,7 +40,7 @@ class Answers(OnlineCase):
                                             input=self.request(restores=3)))
             self.assertEqual((done["use"], done["restores"]), (use, 3))
         self.refused(self.answer(self.request(restores=3)), 6, "used up")
-        self.assertEqual(self.counted(), {ID: 3})
+        self.assertEqual(self.counted(), {USE: 3})
         # A limit that was lied about is another policy for the TPM, and is counted all the same.
         self.succeeds(self.answer(self.request(restores=4)))
         self.refused(self.answer(self.request(restores=4)), 6, "used up")
@@ -49,7 +49,7 @@ class Answers(OnlineCase):
         self.refused(self.answer(self.request(not_after=now), uses=False), 6, "before")
         self.refused(self.answer(self.request(not_after=1, restores=9)), 6, "before")
         self.succeeds(self.answer(self.request(), uses=False))
-        self.assertEqual(self.counted(), {ID: 4})
+        self.assertEqual(self.counted(), {USE: 4})
 
     def test_a_dry_run_counts_nothing(self):
         done = self.succeeds(self.answer(self.request(restores=1), "--dry-run"))
@@ -77,7 +77,7 @@ class Answers(OnlineCase):
         self.succeeds(self.answer(self.request(restores=1)))
         # Made once: what was counted stays.
         self.succeeds(self.ckpt_seal("authority", "init", "--key", self.key, "--uses", self.uses))
-        self.assertEqual(self.counted(), {ID: 1})
+        self.assertEqual(self.counted(), {USE: 1})
         self.assertEqual(self.uses.stat().st_mode & 0o777, 0o600)
 
     def test_requests_that_are_refused(self):
@@ -121,7 +121,7 @@ class Answers(OnlineCase):
             self.succeeds(done)
         for done in answers[5:]:
             self.refused(done, 6, "used up")
-        self.assertEqual((len(answers), self.counted()), (8, {ID: 5}))
+        self.assertEqual((len(answers), self.counted()), (8, {USE: 5}))
 
 
 class AnswersKilled(OnlineCase):
@@ -156,11 +156,11 @@ class AnswersKilled(OnlineCase):
                 running.kill()
                 self.assertEqual(running.stdout.read(), b"")
                 lost += costs
-                self.assertEqual(self.counted().get(ID, 0), lost)
+                self.assertEqual(self.counted().get(USE, 0), lost)
                 # The lock goes with whoever had it.
                 self.succeeds(self.answer(self.request(restores=10)))
                 lost += 1
-        self.assertEqual(self.counted(), {ID: 5})
+        self.assertEqual(self.counted(), {USE: 5})
         for _ in range(5):
             self.succeeds(self.answer(self.request(restores=10)))
         self.refused(self.answer(self.request(restores=10)), 6, "used up")

@@ -12,6 +12,15 @@ from step_case import words_of
 from token_case import PIN, WithTokens
 
 ID = bytes(range(16))
+ORIGIN = bytes(range(32, 64))
+
+
+def use_of(origin, checkpoint_id):
+    """By what a record of uses knows a checkpoint: docs/state.md, "uses"."""
+    return sha256(b"ckpt-seal/v1/use", origin, checkpoint_id)[:16]
+
+
+USE = use_of(ORIGIN, ID)
 
 
 def pem(label, body):
@@ -59,7 +68,7 @@ class OnlineCase(WithTokens, PolicyCase):
         return self.ckpt_seal(*more, verb, *output, *asked, self.folder / name, **options)
 
     def request(self, restores=0, not_after=0, point=None, who=b"host-a", nonce=None, magic=b"CKSREQU1", name=b"\0\x0b" + bytes(32)):
-        return pem(b"CKPT-SEAL REQUEST", magic + (point or self.point) + ID + struct.pack(">IQ", restores, not_after) + name +
+        return pem(b"CKPT-SEAL REQUEST", magic + (point or self.point) + ORIGIN + ID + struct.pack(">IQ", restores, not_after) + name +
                    (nonce or os.urandom(32)) + bytes([len(who)]) + who)
 
     def answer(self, request, *more, uses=True, **options):

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import support
-from online_case import OnlineCase, asleep, body_of, marked, pem
+from online_case import OnlineCase, asleep, body_of, marked, pem, use_of
 from policy_case import CONTENT, sha256
 from process_case import COUNTER, ProcessCase, alive, wait_until
 
@@ -137,9 +137,9 @@ class OnlineApprovals(OnlineCase):
         self.assertEqual(request.read_bytes(), pem(b"CKPT-SEAL REQUEST", body))
         report = self.json(self.ckpt_seal("--json", "inspect", self.folder / "x.cks"))
         self.assertEqual(body[:73], b"CKSREQU1" + self.point)
-        self.assertEqual(body[73:101], bytes.fromhex(report["checkpoint_id"]) + bytes(12))
-        self.assertEqual(body[101:103], b"\0\x0b")
-        self.assertEqual(body[167:], b"\x06host-a")
+        self.assertEqual(body[73:133], bytes.fromhex(report["origin"] + report["checkpoint_id"]) + bytes(12))
+        self.assertEqual(body[133:135], b"\0\x0b")
+        self.assertEqual(body[199:], b"\x06host-a")
 
     def test_ending_it_ends_the_approver(self):
         self.sealed("--policy", self.online)
@@ -165,7 +165,7 @@ class LimitedOnline(OnlineCase):
     def seal_for_both(self, *limits):
         self.sealed("--to", "self", "--to", self.b.record(), "--policy", self.online, *limits)
         report = self.json(self.ckpt_seal("--json", "inspect", self.folder / "x.cks"))
-        return bytes.fromhex(report["checkpoint_id"]), report
+        return use_of(bytes.fromhex(report["origin"]), bytes.fromhex(report["checkpoint_id"])), report
 
     def refused_for_good(self, host, verb="open"):
         done = self.open(approver=self.approver, host=host, verb=verb)

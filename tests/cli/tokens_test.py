@@ -212,6 +212,16 @@ class TokenTrouble(TokenCase):
         self.refused(done, 1, "no terminal", "pin-source")
         self.opens(self.uri())
 
+    def test_a_wrong_pin_is_tried_once_whatever_number_of_keys_are_named(self):
+        for label, number in (("backup", "01"), ("second", "02")):
+            self.make_key(label, "EC:prime256v1", number)
+        first, second = self.uri("token=archive;object=backup"), self.uri("token=archive;object=second")
+        self.succeeds(self.seal(first, second))
+        # The second line would be the right one, and is nobody's.
+        for uris in ((first, first), (first, second), (second, first)):
+            self.refused(self.open(*uris, pin=f"wrong\n{PIN}"), 3, "PIN")
+            self.opens(*uris)
+
     def test_a_pin_is_not_asked_for_in_vain(self):
         self.make_key()
         self.succeeds(self.seal(self.b.record()))
@@ -310,6 +320,17 @@ class TokenCalls(WithFailures, TokenCase):
         log = self.folder / "calls"
         self.refused(self.with_failure(wrong, flags=LOCKED, log=log), 7, "locked")
         self.assertNotIn("C_Login", log.read_text())  # a locked token is left alone
+
+    def test_a_login_that_fails_is_not_tried_for_the_next_slot(self):
+        self.make_key("second", "EC:prime256v1", "02")
+        second = self.uri("token=archive;object=second", module=self.failing)
+        self.succeeds(self.seal(self.uri(), self.uri("token=archive;object=second")))
+        log = self.folder / "calls"
+        for rv in (GENERAL_ERROR, 0x6):
+            log.unlink(missing_ok=True)
+            environment = self.failure(call="C_Login", rv=rv, log=log)
+            self.refused(self.open(self.through, second, more_environment=environment), 1)
+            self.assertEqual(log.read_text().split().count("C_Login"), 1)
 
     def test_a_token_that_cannot_agree(self):
         self.succeeds(self.seal(self.uri()))

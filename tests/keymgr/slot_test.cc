@@ -337,7 +337,7 @@ TEST_F(SlotTest, AKeyWhosePcrCannotBeCappedIsNotUsed) {
   ReleaseHelp help;
   help.cap_pcr = 7;
   Tpm2Identity identity(tpm, parent.name(), help);
-  ASSERT_TRUE(identity.before_use().ok()) << "nothing to cap";
+  EXPECT_EQ(identity.before_use().error().code, Code::usage) << "it came without the TPM";
   ASSERT_TRUE(identity.unwrap(body, some_checkpoint).ok());
   tpm.fail_capping_with(Error{Code::unavailable, "Gone.", 8});
   EXPECT_EQ(identity.before_use().error().code, Code::unavailable);

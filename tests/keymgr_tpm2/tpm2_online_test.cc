@@ -26,7 +26,7 @@ namespace {
 
 using testing::OwnTpm;
 
-const Checkpoint some{{4, 2}, {3, 1'900'000'000}};
+const Checkpoint some{{4, 2}, {3, 1'900'000'000}, false, {7}};
 
 class OnlineTest : public ::testing::Test {
  protected:
@@ -220,6 +220,42 @@ TEST_F(OnlineTest, ACapIsNoneWhereAnAnswerLeadsAroundIt) {
   EXPECT_EQ(asked, 0);
 }
 
+// docs/policies.md, "Ways": a PIN first; a wrong one, or none, ends the ways that want it.
+TEST_F(OnlineTest, BehindAWrongPinTheApprovalIsAskedFor) {
+  const SlotBody slot = seal({{AnyTerm{{{{online()}}, {{PinTerm{}}}}}}}, some, "1234");
+  expect_open(open(slot, authority_answers(), "1234"));
+  EXPECT_EQ(asked, 0);
+  expect_open(open(slot, authority_answers(), "4321"));
+  EXPECT_EQ(asked, 1);
+  expect_open(open(slot, authority_answers()));
+  EXPECT_EQ(asked, 2);
+  expect_refused(open(slot, nullptr, "4321"), Code::policy, "PIN is wrong");
+  const auto refuses = [](ByteView) -> Result<Bytes> { return Error{Code::revoked, "Over.", 0}; };
+  expect_refused(open(slot, refuses), Code::revoked, "Over.");
+}
+
+TEST_F(OnlineTest, OfAWrongPinAndARefusedApprovalThePinIsTheAnswer) {
+  const SlotBody slot = seal({{AnyTerm{{{{online()}}, {{PinTerm{}}}}}}}, some, "1234");
+  const auto refuses = [](ByteView) -> Result<Bytes> { return Error{Code::revoked, "Over.", 0}; };
+  expect_refused(open(slot, refuses, "4321"), Code::policy, "PIN is wrong");
+  const SlotBody both = seal({{AnyTerm{{{{PinTerm{}, online()}}, {{PinTerm{}}}}}}}, some, "1234");
+  expect_refused(open(both, authority_answers(), "4321"), Code::policy, "PIN is wrong");
+  EXPECT_EQ(asked, 0);
+}
+
+TEST_F(OnlineTest, ARefusalIsNotLostBehindAnotherWay) {
+  const SlotBody slot =
+      seal({{AnyTerm{{{{online(), pcrs_now("7")}}, {{online(), pcrs_now("12")}}}}}});
+  int calls = 0;
+  expect_refused(open(slot,
+                      [&](ByteView) -> Result<Bytes> {
+                        ++calls;
+                        return Error{Code::revoked, "Over.", 0};
+                      }),
+                 Code::revoked, "Over.");
+  EXPECT_EQ(calls, 1);
+}
+
 TEST_F(OnlineTest, WithoutAnApproverItSaysWhatToDo) {
   expect_refused(open(seal({{online()}}), nullptr), Code::policy, "--approver");
   EXPECT_TRUE(tpm->connection().commands().empty());
@@ -318,8 +354,9 @@ TEST_F(OnlineTest, TheTpmKnowsTheLimitsOfTheObject) {
   const SlotBody slot = seal({{online()}});
   const SealedObject object = Tpm2Slot::parse(slot.bytes, some).value().object;
   for (const Checkpoint& claimed :
-       {Checkpoint{some.id, {}}, Checkpoint{some.id, {1000, some.limits.not_after}},
-        Checkpoint{{9}, some.limits}}) {
+       {Checkpoint{some.id, {}, false, some.origin},
+        Checkpoint{some.id, {1000, some.limits.not_after}, false, some.origin},
+        Checkpoint{{9}, some.limits, false, some.origin}, Checkpoint{some.id, some.limits}}) {
     EXPECT_FALSE(Tpm2Slot::parse(slot.bytes, claimed).ok());
     PolicyRun run(policy_paths({{online()}}, claimed).front());
     run.ask = [&](const OnlineRequest& request) -> Result<OnlineAnswer> { return sign(request); };

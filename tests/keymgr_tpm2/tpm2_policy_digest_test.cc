@@ -75,6 +75,7 @@ class TrialSession {
     const TPM2B_DIGEST no_command{};
     const TPM2B_DIGEST reference = sized(Sha256::of(ByteWriter()
                                                         .bytes(as_bytes("ckpt-seal/v1/online"))
+                                                        .bytes(step.checkpoint.origin)
                                                         .bytes(step.checkpoint.id)
                                                         .u32(step.checkpoint.limits.restores)
                                                         .u64(step.checkpoint.limits.not_after)

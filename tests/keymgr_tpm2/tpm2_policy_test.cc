@@ -302,6 +302,21 @@ TEST_F(PolicyTest, OneOfSeveralIsEnough) {
   expect_refused(slot, {{}, "1234", nullptr}, Code::policy, "differs");
 }
 
+// docs/format.md, "Which slot opens": whoever made the file may have put many there.
+TEST_F(PolicyTest, SixtyFourSlotsAreTriedInARun) {
+  const SlotBody elsewhere = seal({{pcrs_now("7")}});
+  own.extend(7);
+  const SlotBody right = seal({{pcrs_now("7")}});
+  Tpm2Identity us(*tpm, identity.storage_parent.name());
+  for (int i = 0; i < 63; ++i) {
+    ASSERT_EQ(us.unwrap(elsewhere, some_checkpoint).error().code, Code::policy) << i;
+  }
+  EXPECT_TRUE(us.unwrap(right, some_checkpoint).ok());
+  tpm->connection().forget_commands();
+  EXPECT_EQ(us.unwrap(right, some_checkpoint).error().code, Code::failed);
+  EXPECT_EQ(commands(), 0U);
+}
+
 TEST_F(PolicyTest, ACappedPcrOpensOnceABoot) {
   const SlotBody slot = seal({{pcrs_now("7,12")}});
   const SlotBody other = seal({{pcrs_now("7")}});

@@ -21,7 +21,7 @@ class OnlineApprovalTest : public testing::Test {
  protected:
   OnlineApprovalTest() {
     request.key = authority.point();
-    request.checkpoint = {{0xaa}, {3, 1'800'000'000}};
+    request.checkpoint = {{0xaa}, {3, 1'800'000'000}, false, {0xdd}};
     request.object = {0x00, 0x0b, 0xbb};
     request.nonce = {0xcc};
     request.who = "host-b";
@@ -56,6 +56,7 @@ TEST_F(OnlineApprovalTest, AreReadAsTheyWereWritten) {
   ASSERT_TRUE(back.ok()) << back.error().message;
   EXPECT_EQ(back.value().key, request.key);
   EXPECT_EQ(back.value().checkpoint.id, request.checkpoint.id);
+  EXPECT_EQ(back.value().checkpoint.origin, request.checkpoint.origin);
   EXPECT_EQ(back.value().checkpoint.limits, request.checkpoint.limits);
   EXPECT_EQ(back.value().object, request.object);
   EXPECT_EQ(back.value().nonce, request.nonce);
@@ -71,9 +72,10 @@ TEST_F(OnlineApprovalTest, AreReadAsTheyWereWritten) {
 TEST_F(OnlineApprovalTest, TheBytesAreThoseOfTheSpecification) {
   const Bytes bytes = content(request);
   EXPECT_EQ(to_hex(bytes), to_hex(as_bytes("CKSREQU1")) + "04" + to_hex(authority.point().x) +
-                               to_hex(authority.point().y) + "aa" + std::string(30, '0') +
-                               "00000003" + "000000006b49d200" + "000bbb" + std::string(62, '0') +
-                               "cc" + std::string(62, '0') + "06" + to_hex(as_bytes("host-b")));
+                               to_hex(authority.point().y) + "dd" + std::string(62, '0') + "aa" +
+                               std::string(30, '0') + "00000003" + "000000006b49d200" + "000bbb" +
+                               std::string(62, '0') + "cc" + std::string(62, '0') + "06" +
+                               to_hex(as_bytes("host-b")));
   const OnlineAnswer answered = answer(0x0e10);
   EXPECT_EQ(to_hex(content(answered)), to_hex(as_bytes("CKSANSW1")) + to_hex(Sha256::of(bytes)) +
                                            "00000e10" + to_hex(answered.signature));
@@ -82,10 +84,10 @@ TEST_F(OnlineApprovalTest, TheBytesAreThoseOfTheSpecification) {
                            "000bbb" +
                            std::string(62, '0')));
   EXPECT_EQ(unseal_command(request.object), command);
-  const Digest reference =
-      Sha256::of(*from_hex(to_hex(as_bytes("ckpt-seal/v1/online")) + "aa" + std::string(30, '0') +
-                           "00000003"
-                           "000000006b49d200"));
+  const Digest reference = Sha256::of(*from_hex(to_hex(as_bytes("ckpt-seal/v1/online")) + "dd" +
+                                                std::string(62, '0') + "aa" + std::string(30, '0') +
+                                                "00000003"
+                                                "000000006b49d200"));
   EXPECT_EQ(to_hex(request.to_sign(300)),
             to_hex(Sha256::of(*from_hex("cc" + std::string(62, '0') + "0000012c" + to_hex(command) +
                                         to_hex(reference)))));

@@ -30,7 +30,7 @@ OnlineTerm online(std::uint8_t x = 0x33) {
   out.key.y.fill(0x44);
   return out;
 }
-const Checkpoint some{{1}, {3, 1'800'000'000}};
+const Checkpoint some{{1}, {3, 1'800'000'000}, false, {2}};
 Policy all(std::vector<PolicyTerm> terms) { return {std::move(terms)}; }
 PolicyTerm any(std::vector<Policy> branches) { return AnyTerm{std::move(branches)}; }
 
@@ -108,8 +108,8 @@ TEST(Policy, AnOnlineApprovalIsOfOneCheckpoint) {
             "010604" + std::string(64, '3') + std::string(64, '4'));
   const Digest reference =
       Sha256::of(*from_hex("636b70742d7365616c2f76312f6f6e6c696e65"
-                           "01" +
-                           std::string(30, '0') +
+                           "02" +
+                           std::string(62, '0') + "01" + std::string(30, '0') +
                            "00000003"
                            "000000006b49d200"));
   EXPECT_EQ(online_reference(some), reference);
@@ -124,8 +124,11 @@ TEST(Policy, AnOnlineApprovalIsOfOneCheckpoint) {
   EXPECT_EQ(policy_digest(policy, some), Sha256().update(first).update(reference).finish());
   // Another checkpoint, and each other limit, is another digest; without the term it is the same.
   for (const Checkpoint& other :
-       {Checkpoint{{2}, some.limits}, Checkpoint{some.id, {4, some.limits.not_after}},
-        Checkpoint{some.id, {3, 0}}, Checkpoint{some.id, {}}}) {
+       {Checkpoint{{2}, some.limits, false, some.origin},
+        Checkpoint{some.id, {4, some.limits.not_after}, false, some.origin},
+        Checkpoint{some.id, {3, 0}, false, some.origin},
+        Checkpoint{some.id, {}, false, some.origin}, Checkpoint{some.id, some.limits, false, {3}},
+        Checkpoint{some.id, some.limits}}) {
     EXPECT_NE(policy_digest(policy, other), policy_digest(policy, some));
     EXPECT_EQ(policy_digest(all({pcrs("7")}), other), policy_digest(all({pcrs("7")}), some));
   }

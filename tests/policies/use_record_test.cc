@@ -30,6 +30,17 @@ Bytes written(std::uint32_t counter_index, std::uint64_t counter, std::uint64_t 
   return out.bytes(sum).take();
 }
 
+// By sha256sum: "ckpt-seal/v1/use", 32 bytes of 0x0a, 16 bytes of 0x0b.
+TEST(UseKey, IsOfTheOriginAndTheId) {
+  Digest origin;
+  origin.fill(0x0a);
+  CheckpointId checkpoint;
+  checkpoint.fill(0x0b);
+  EXPECT_EQ(to_hex(use_key(origin, checkpoint)), "e42e60d3baba7e85f73beaabade2f607");
+  EXPECT_NE(use_key(Digest{}, checkpoint), use_key(origin, checkpoint));
+  EXPECT_NE(use_key(origin, CheckpointId{}), use_key(origin, checkpoint));
+}
+
 void expect_refused(ByteView content) {
   const Result<UseRecord> record = UseRecord::parse(content, "/state/uses");
   ASSERT_FALSE(record.ok());

@@ -5,6 +5,7 @@
 It exists to take these structures apart and to check every rule of them that needs neither a key nor trust.
 """
 
+import functools
 import struct
 from dataclasses import dataclass
 
@@ -180,6 +181,10 @@ class Header:
     change: Signature  # None at generation 1
     maced: bytes
     mac: bytes
+
+    @functools.cached_property
+    def listed(self):
+        return frozenset(self.slot_list)
 
     @property
     def change_to_sign(self):

@@ -53,8 +53,10 @@ class StorageParent:
         policy = self._take_policy(cursor, run)
         name, unique = self._take_public(cursor, policy)
         private, secret = self._take_private(cursor, 140 if policy.wants_pin else 108)
+        run.tried_by_tpm += 1
+        require(run.tried_by_tpm <= 64, TPM, "64 slots of this TPM were tried already", TOO_MUCH)
         require(policy.can_open, TPM, "every way through its policy is for migration", WRONG)
-        require(not (self._asks_pin(policy) and run.pin_was_wrong), TPM, "a wrong PIN was tried already", WRONG)
+        require(not (run.pin_was_wrong and policy.needs_pin), TPM, "a wrong PIN was tried already", WRONG)
         auth, seed, data = self._import(name, private, secret)
         require(sha256(seed, data) == unique, TPM, "its object is not bound to its public area")
         require(len(data) == 32, TPM, "it holds no 32 bytes")
@@ -64,7 +66,7 @@ class StorageParent:
     @staticmethod
     def _take_policy(cursor, run):
         limits = run.immutable
-        online = reference(limits.checkpoint_id, limits.restores, limits.not_after)
+        online = reference(limits.origin, limits.checkpoint_id, limits.restores, limits.not_after)
         form = cursor.u8()
         require(form in (1, 2), TPM, f"form {form} of a policy is not known", UNKNOWN)
         if form == 1:
@@ -111,16 +113,13 @@ class StorageParent:
         shared = self.scalar.exchange(ec.ECDH(), point)
         return sha256(b"\0\0\0\1", shared, b"DUPLICATE\0", secret[2:34], self.x)
 
-    def _asks_pin(self, policy):
-        return policy.wants_pin and self.pin is not None
-
     def _check_pin(self, policy, auth, run):
-        if not self._asks_pin(policy):
+        if self.pin is None or run.pin_was_wrong or not policy.asks_pin_first:
             return
         expected = hkdf_expand(hkdf_extract(run.immutable.checkpoint_id, self.pin), b"ckpt-seal/v1/pin")
         expected = expected[:-1] + (expected[-1:] if expected[-1] else b"\x01")
         run.pin_was_wrong = not same(auth.rstrip(b"\0"), expected)
-        require(not run.pin_was_wrong, TPM, "the PIN is wrong", WRONG)
+        require(not (run.pin_was_wrong and policy.needs_pin), TPM, "the PIN is wrong", WRONG)
 
 
 def _take_sensitive(plain):
@@ -188,7 +187,7 @@ class PrivateKey:
     def _open_rsa(self, cursor):
         ciphertext = cursor.take(cursor.u16())
         cursor.end()
-        require(len(ciphertext) == self.key.key_size // 8, PUBLIC, "its ciphertext is not as long as the modulus")
+        require(len(ciphertext) == (self.key.key_size + 7) // 8, PUBLIC, "its ciphertext is not as long as the modulus")
         oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
         try:
             value = self.key.decrypt(ciphertext, oaep)

@@ -171,10 +171,10 @@ def _digest(terms, before, reference):
     return before
 
 
-def reference(checkpoint_id, restores, not_after):
+def reference(origin, checkpoint_id, restores, not_after):
     """What an online approval says of the checkpoint and its limits; each limit 0 where there is none."""
     limits = restores.to_bytes(4, "big") + not_after.to_bytes(8, "big")
-    return sha256(b"ckpt-seal/v1/online", checkpoint_id, limits)
+    return sha256(b"ckpt-seal/v1/online", origin, checkpoint_id, limits)
 
 
 class Policy:
@@ -201,6 +201,22 @@ class Policy:
     def wants_pin(self):
         """Whether there is a PIN on any path."""
         return any(term.kind == PIN for path in self.paths for term in path)
+
+    @property
+    def needs_pin(self):
+        """Whether no way is without one."""
+        return all(has_pin for has_pin, _ in self._ways)
+
+    @property
+    def asks_pin_first(self):
+        """Whether the first way ("Ways") wants a PIN: one comes before an online approval."""
+        return min((online, has_pin) for has_pin, online in self._ways)[1]
+
+    @property
+    def _ways(self):
+        """Of each path that is not for migration, whether there is a PIN and an online approval on it."""
+        kinds = [{term.kind for term in path} for path in self.paths if not _migrates(path)]
+        return [(PIN in path, ONLINE in path) for path in kinds]
 
     @property
     def can_migrate(self):

@@ -31,6 +31,7 @@ class Run:
         self.met = []  # refusals, and of whose key
         self.work = 0
         self.pin_was_wrong = False
+        self.tried_by_tpm = 0
 
     def spend(self, memory, passes, lanes):
         """Bounds memory and work of a passphrase, before any is used."""
@@ -49,7 +50,7 @@ class Run:
 def vouch(slot, header, trust):
     """Refuses a slot that is not vouched for."""
     if slot.adder_kind == 0:
-        require(slot.digest in header.slot_list, SLOTS, "it is not in the slot list")
+        require(slot.digest in header.listed, SLOTS, "it is not in the slot list")
     elif slot.adder == ZERO32:
         require(trust.allow_unsigned, SLOTS, "who added it is not named, and that is not allowed", 4)
     else:
@@ -105,6 +106,11 @@ def _openers(kind, where, run):
     return [identity.open for identity in run.keys.identities if identity.kind == kind]
 
 
+def _is_by_trial(opener):
+    """Whether it is that of a passphrase or a recovery key: whose a share is only trying tells."""
+    return getattr(getattr(opener, "__self__", None), "kind", None) in (2, 4)
+
+
 def _open_threshold(body, where, run):
     k, shares = _take_shares(body)
     values, givers = {}, []
@@ -120,7 +126,9 @@ def _open_threshold(body, where, run):
     finally:
         met, run.met = run.met, outer
     # A passphrase that gave one value was not wrong for the others.
-    run.met += [(refusal, opener) for refusal, opener in met if refusal.code != 3 or opener not in givers]
+    for refusal, opener in met:
+        if not (refusal.code == 3 and opener in givers and _is_by_trial(opener)):
+            run.met.append((refusal, opener))
     require(not values and not met, THRESHOLD_SLOT, f"it gives {len(values)} values of the {k} that it needs", 9)
     return None
 

@@ -22,7 +22,7 @@ using test::some_signature;
 using test::unknown_signature;
 using test::with_checksum;
 
-constexpr std::size_t H = 4096;
+constexpr std::size_t H = 8192;
 
 Secret header_key() { return std::move(Secret::copy_of(Bytes(32, 9))).value(); }
 
@@ -48,7 +48,7 @@ Result<HeaderBlock> reread(const HeaderBlock& header) {
 TEST(PreambleTest, HasOneEncoding) {
   for (unsigned log2 = 12; log2 <= 22; ++log2) {
     const Bytes block = build_preamble(log2);
-    ASSERT_EQ(block.size(), 4096U);
+    ASSERT_EQ(block.size(), H);
     const Result<unsigned> parsed = parse_preamble(block);
     ASSERT_TRUE(parsed.ok());
     EXPECT_EQ(parsed.value(), log2);
@@ -121,7 +121,7 @@ TEST(HeaderBlockTest, EachRuleBrokenUnderARightChecksum) {
   refused(24, 0xff, "S absurd");
   refused(27, good[27] + 1, "S one more");
   refused(27, good[27] - 1, "S one less");
-  refused(28 + 4, 13, "H other than the block's");
+  refused(28 + 4, 14, "H other than the block's");
   refused(328, 1, "first byte of the zeros");
   refused(H - 33, 1, "last byte of the zeros");
   EXPECT_TRUE(HeaderBlock::parse(with_checksum(changed(good, 300, 1))).ok())
@@ -264,11 +264,13 @@ TEST(HeaderSizeTest, LeavesRoomForAsManySlotsAgain) {
     EXPECT_EQ(header.serialize(header_key()).size(), header.immutable.header_size());
     return header.immutable.header_log2;
   };
-  EXPECT_EQ(log2(1, 100).value(), 12U);
-  // 28 + I + 32 L + S + 64 = 2048 exactly, and one more.
-  const std::size_t body = 2048 - 28 - 162 - 32 - 64 - 2 - 8;
-  EXPECT_EQ(log2(1, body).value(), 12U);
-  EXPECT_EQ(log2(1, body + 1).value(), 13U);
+  EXPECT_EQ(log2(1, 100).value(), 13U);
+  // s = 28 + I + 32 L + S + 64: s + 6144 is 8192 exactly, and one more; 2 s is 16384, and one more.
+  constexpr std::size_t frame = 28 + 162 + 32 + 64 + 2 + 8;
+  EXPECT_EQ(log2(1, 2048 - frame).value(), 13U);
+  EXPECT_EQ(log2(1, 2048 - frame + 1).value(), 14U);
+  EXPECT_EQ(log2(1, 8192 - frame).value(), 14U);
+  EXPECT_EQ(log2(1, 8192 - frame + 1).value(), 15U);
   EXPECT_EQ(log2(32, 65000).value(), 22U);
   const auto too_many = log2(33, 65000);
   ASSERT_FALSE(too_many.ok());

@@ -137,8 +137,8 @@ TEST_F(RewrapTest, WhatIsNotListedGoes) {
   forged.adder->time += 1;
   Slot unlisted = forge.slot_for("eve");
   unlisted.body.kind = test::exclusive_double_kind;
-  forge.change_slots({unlisted, forge.header.slots[0], forged,
-                      forge.slot_for("carol", &origin, 2), forge.header.slots[1]},
+  forge.change_slots({unlisted, forge.header.slots[0], forged, forge.slot_for("carol", &origin, 2),
+                      forge.header.slots[1]},
                      2, &origin);
   const Bytes after = rewrapped(forge.build(nullptr), [](RewrapJob& job) { remove(job, "bob"); });
   const HeaderBlock header = header_of(after);
@@ -266,7 +266,7 @@ TEST_F(RewrapTest, OneSlotStays) {
 
 TEST_F(RewrapTest, WhatDoesNotFitIsRefused) {
   expect_error(file, Code::failed, "no room", [](RewrapJob& job) {
-    std::vector<std::string> words(20);
+    std::vector<std::string> words(80);
     for (std::size_t i = 0; i < words.size(); ++i) words[i] = std::to_string(i);
     add(job, words);
   });

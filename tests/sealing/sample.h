@@ -42,7 +42,7 @@ struct Sample {
 };
 
 // Of the header copies, and where the data area starts, with few slots.
-inline constexpr std::size_t small_header = std::size_t{1} << smallest_header_log2;
+inline constexpr std::size_t small_header = 8192;
 inline constexpr std::size_t small_data_start = block_size + 2 * small_header;
 
 // Throws what fails: for tests in which it must not.

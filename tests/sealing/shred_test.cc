@@ -17,13 +17,13 @@ constexpr std::size_t largest_header = std::size_t{1} << largest_header_log2;
 
 class ShredTest : public testing::Test {
  protected:
-  // Its header copies have 2^(12 + more) bytes.
+  // Its header copies have 2^(13 + more) bytes.
   Bytes sealed(unsigned more) {
     test::Sample sample;
     sample.origin = &origin;
     while (true) {
       Bytes out = test::seal(sample);
-      if (out[10] == smallest_header_log2 + more) return out;
+      if (std::size_t{1} << out[10] == test::small_header << more) return out;
       for (int i = 0; i < 20; ++i) {
         sample.words.push_back("word " + std::to_string(sample.words.size()));
       }

@@ -19,13 +19,35 @@ namespace {
 Error not_importable(const char* why) { return {Code::integrity, why, 0}; }
 Error wrong_pin() { return {Code::policy, "a wrong PIN", 0}; }
 
-// A way through the policy that does not lead to another TPM.
-bool can_be_met(const Policy& policy, const Checkpoint& of) {
-  const std::vector<PolicyPath> paths = policy_paths(policy, of);
-  return std::any_of(paths.begin(), paths.end(), [](const PolicyPath& path) {
+// docs/policies.md, "Ways": of those that do not lead to another TPM, what the first one wants.
+struct Ways {
+  bool any = false;
+  bool without_pin = false;        // there is one that wants no PIN
+  bool first_without_pin = false;  // it is taken first
+};
+
+template <typename Step>
+bool has(const PolicyPath& path) {
+  return std::any_of(path.begin(), path.end(),
+                     [](const PolicyStep& step) { return std::holds_alternative<Step>(step); });
+}
+
+Ways ways_of(const Policy& policy, const Checkpoint& of) {
+  Ways out;
+  bool pin_alone = false;
+  bool neither = false;
+  for (const PolicyPath& path : policy_paths(policy, of)) {
     const auto* term = path.empty() ? nullptr : std::get_if<ApprovalTerm>(&path.front());
-    return term == nullptr || term->purpose == ApprovalPurpose::restore;
-  });
+    if (term != nullptr && term->purpose != ApprovalPurpose::restore) continue;
+    const bool pin = has<PinTerm>(path);
+    const bool online = has<OnlineStep>(path);
+    out.any = true;
+    out.without_pin |= !pin;
+    pin_alone |= pin && !online;
+    neither |= !pin && !online;
+  }
+  out.first_without_pin = neither || (out.without_pin && !pin_alone);
+  return out;
 }
 
 // TPMT_PUBLIC of the usual storage parent: P-256, AES-128-CFB.
@@ -83,10 +105,10 @@ SoftwareParentIdentity::SoftwareParentIdentity(Secret scalar, std::optional<Secr
   name_ = name_of(point_);
 }
 
-Status SoftwareParentIdentity::check_auth(const Policy& policy, ByteView auth,
+Status SoftwareParentIdentity::check_auth(const Policy& policy, bool asks_pin, ByteView auth,
                                           const CheckpointId& id) {
   if (auth.size() != (policy.has_pin() ? 32U : 0U)) return not_importable("the auth value");
-  if (!policy.has_pin() || !pin_) return {};
+  if (!asks_pin || !pin_) return {};
   CKPTSEAL_ASSIGN(const Secret right, pin_auth_value(*pin_, id));
   pin_refused_ = !same_bytes(auth, right.view());
   return pin_refused_ ? Status(wrong_pin()) : Status();
@@ -100,8 +122,10 @@ Result<std::optional<Secret>> SoftwareParentIdentity::unwrap(const SlotBody& slo
     return std::optional<Secret>();
   }
   CKPTSEAL_ASSIGN(const Tpm2Slot parsed, Tpm2Slot::parse(slot.bytes, of));
-  if (!can_be_met(parsed.policy, of)) return Error{Code::policy, "it is for migration alone", 0};
-  if (pin_refused_ && parsed.policy.has_pin()) return wrong_pin();
+  if (++tried_ > 64) return Error{Code::failed, "64 slots were tried", 0};
+  const Ways ways = ways_of(parsed.policy, of);
+  if (!ways.any) return Error{Code::policy, "it is for migration alone", 0};
+  if (pin_refused_ && !ways.without_pin) return wrong_pin();
   const SealedObject& object = parsed.object;
 
   ByteReader seed_reader(object.seed);
@@ -127,7 +151,12 @@ Result<std::optional<Secret>> SoftwareParentIdentity::unwrap(const SlotBody& slo
   if (mac != expected) return not_importable("the integrity value does not fit");
   CKPTSEAL_ASSIGN(Sensitive sensitive,
                   read_sensitive(decrypt_cfb128(storage, in.rest()), object.public_area));
-  CKPTSEAL_TRY(check_auth(parsed.policy, sensitive.auth, of.id));
+  const bool asks_pin = !ways.first_without_pin && !pin_refused_;
+  const Status right = check_auth(parsed.policy, asks_pin, sensitive.auth, of.id);
+  // A wrong PIN ends the ways that want one.
+  if (!right.ok() && !(right.error().code == Code::policy && ways.without_pin)) {
+    return right.error();
+  }
   return std::optional<Secret>(std::move(sensitive.data_key));
 }
 

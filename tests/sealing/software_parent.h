@@ -19,11 +19,12 @@ class SoftwareParentIdentity : public Identity {
   Result<std::optional<Secret>> unwrap(const SlotBody& slot, const Checkpoint& of) override;
 
  private:
-  Status check_auth(const Policy& policy, ByteView auth, const CheckpointId& id);
+  Status check_auth(const Policy& policy, bool asks_pin, ByteView auth, const CheckpointId& id);
 
   Secret scalar_;
   std::optional<Secret> pin_;
   bool pin_refused_ = false;
+  unsigned tried_ = 0;
   EcPoint point_;
   TpmName name_{};
 };

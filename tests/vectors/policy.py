@@ -18,6 +18,7 @@ POLICY_SIGNED = u32(0x160)
 POLICY_AUTHORIZE, POLICY_AUTH_VALUE, POLICY_OR = u32(0x16A), u32(0x16B), u32(0x171)
 AUTHORITY = crypto.multiply(crypto.scalar_from("ckpt-seal vectors authority"))
 EPOCH_INDEX = 0x01800001
+ORIGIN_IDENTITY = sha256(b"ckpt-seal vectors host origin")
 CHECKPOINT_ID = crypto.stream("ckpt-seal vectors checkpoint id", 16)
 
 
@@ -68,10 +69,10 @@ def pin():
     return Term(b"\x04", lambda d: sha256(d + POLICY_AUTH_VALUE), True)
 
 
-def online(point=AUTHORITY, first=4, restores=0, not_after=0, checkpoint_id=CHECKPOINT_ID):
+def online(point=AUTHORITY, first=4, restores=0, not_after=0, checkpoint_id=CHECKPOINT_ID, origin=ORIGIN_IDENTITY):
     """For that checkpoint and those limits, of which the bytes of the term say nothing."""
     x, y = crypto.coordinates(point)
-    reference = sha256(b"ckpt-seal/v1/online" + checkpoint_id + u32(restores) + u64(not_after))
+    reference = sha256(b"ckpt-seal/v1/online" + origin + checkpoint_id + u32(restores) + u64(not_after))
     name = key_name(x, y)
     return Term(bytes([6, first]) + x + y, lambda d: sha256(sha256(d + POLICY_SIGNED + name) + reference), False)
 

@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a reader does at most in a run, and what is said of a threshold with too few values ("Which slot opens")."""
 
-from people import BY_KEY, BY_TPM
+from people import BY_KEY, BY_TPM, OTHER_PARENT, PARENT
+from policy import any_of, online, pcrs, pin, policy
 from scenarios_opening import (
     BIG,
     BY_RECOVERY,
     BY_WORD,
     SECTIONS,
+    altered,
     file,
+    last_flipped,
     ours_of_tpm,
+    shorter,
     with_pin,
 )
 from scenarios_threshold import KDF_2, KEY, OF_OTHER_TPM, OF_TPM, OTHER_WORDS, PAPER, cut, share
 from slots import OTHER_PASSPHRASE, PASSPHRASE, passphrase_body, passphrase_slot
 from threshold_slot import threshold_slot
+from tpm_slot import tpm_body, tpm_slot
 
 
 def with_cost(memory, passes, passphrase=PASSPHRASE, lanes=1):
@@ -144,4 +149,84 @@ SHARES = [
     ),
 ]
 
-SCENARIOS = WORK + PIN + SHARES
+def by_pin_or(*others):
+    """A slot of our TPM that opens with its PIN, or in another way."""
+    return lambda w: tpm_slot(w, PARENT, any_policy=policy(any_of([pin()], *others)), pin="2468")
+
+
+WAYS = [
+    file(
+        "way_without_pin",
+        "Of a policy of a PIN or PCRs the PCRs are taken, and its PIN is not tried.",
+        [by_pin_or([pcrs(1)]), with_pin("1357")],
+        0,
+        BY_TPM | {"pin": "1357", "slot": 0},
+    ),
+    file(
+        "way_behind_a_wrong_pin",
+        "A wrong PIN was tried, and behind it a slot wants it or PCRs.",
+        [with_pin("2468"), by_pin_or([pcrs(1)])],
+        0,
+        BY_TPM | {"pin": "1357", "slot": 1},
+    ),
+    file(
+        "way_of_approval",
+        "Of a policy of a PIN or an online approval the PIN is tried first; it is wrong, and the approval is asked for.",
+        [by_pin_or([online()])],
+        0,
+        BY_TPM | {"pin": "1357", "slot": 0},
+    ),
+    file(
+        "way_of_both",
+        "Every way wants a PIN, one an online approval too: a wrong PIN ends both.",
+        [by_pin_or([pin(), online()])],
+        3,
+        BY_TPM | {"pin": "1357"},
+        [{"what": "The same with the PIN.", "pin": "2468", "exit": 0, "slot": 0}],
+    ),
+]
+
+
+def not_imported(count):
+    return [altered(ours_of_tpm, last_flipped)] * count
+
+
+TRIED = [
+    file(
+        "tried_64",
+        "Of 64 slots for our TPM the last one is right.",
+        [*not_imported(63), ours_of_tpm],
+        0,
+        BY_TPM | {"slot": 63, "warning": True},
+        log_h=16,
+    ),
+    file(
+        "tried_65",
+        "Of 65 slots for our TPM the last one is right, and is too much work.",
+        [*not_imported(64), ours_of_tpm],
+        1,
+        BY_TPM | {"warning": True},
+        log_h=16,
+    ),
+    file(
+        "tried_others",
+        "Slots of another TPM, and those of ours that lack a byte, are not tried.",
+        [*not_imported(62), lambda w: tpm_slot(w, OTHER_PARENT), shorter(ours_of_tpm), with_pin("1357"), ours_of_tpm],
+        0,
+        BY_TPM | {"pin": "2468", "slot": 65, "warning": True},
+        log_h=16,
+    ),
+]
+
+SHARES += [
+    shares(
+        "pin",
+        "Both shares are our TPM's: the first opens, and the PIN of the second is wrong.",
+        OF_TPM,
+        share(1, tpm_body, PARENT, any_policy=policy(pin()), pin="2468"),
+        exit=3,
+        keys=BY_TPM | {"pin": "1357"},
+    ),
+]
+
+SCENARIOS = WORK + PIN + WAYS + TRIED + SHARES

@@ -111,6 +111,7 @@ OBJECT = [
         inject={"tpm_public": put(10, policy(state(1), epoch()).step(bytes(32)))},
     ),
     bad("online_of_other_checkpoint", "The authPolicy is of another checkpoint.", online(checkpoint_id=bytes(16))),
+    bad("online_of_other_origin", "The authPolicy is of that checkpoint of another origin.", online(origin=bytes(32))),
     bad(
         "online_without_limits",
         "The authPolicy is of a file without limits, and this one has them.",
