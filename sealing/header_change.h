@@ -34,13 +34,13 @@ struct RewrapJob {
 };
 
 // Opens the file, as far as its manifest, and makes the new header; `events.sign` signs it and each
-// added slot. Who has a slot already gets no other; slots that no reader would use go. Writes nothing: the
-// report has the header, for write_header(), or none when the file is as it should be. Without
-// removals and recipients that is the header which is there, if the copies differ. Code::usage for
-// an exclusive file, a removal that fits no slot, a change that would be unsigned, a slot that is
-// added beside those of another sort against `mix_classical`, or when no slot,
-// or against `only_passphrases` nothing but passphrases, would be left; Code::failed when there is
-// no room, or the file was changed too often.
+// added slot. Who has a slot already gets no other; slots that no reader would use go. Writes
+// nothing: the report has the header, for write_header(), or none when the file is as it should be.
+// Without removals and recipients that is the header which is there, if the copies differ.
+// Code::usage for an exclusive file, a removal that fits no slot, a change that would be unsigned,
+// a slot that is added beside those of another sort against `mix_classical`, or when no slot, or
+// against `only_passphrases` nothing but passphrases, would be left; Code::failed when there is no
+// room, or the file was changed too often.
 Result<HelperReport> rewrap_in_helper(const RewrapJob& job, const HelperEvents& events);
 
 // Writes and syncs both copies in order. When it fails the file has the slots from before or those

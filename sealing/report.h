@@ -13,9 +13,9 @@ namespace ckptseal {
 HelperReport report_written(const FileWriter& writer);
 // Sizes, origin and the number of slots.
 HelperReport report_file(const SealedFile& file);
-// The slots whose bodies `describes` picks, all if it is empty, and which of them nobody vouches for
-// who is trusted, as far as the origin was verified, or is unsigned and that is allowed. Ends when
-// there is no room for more.
+// The slots whose bodies `describes` picks, all if it is empty, and which of them nobody vouches
+// for who is trusted, as far as the origin was verified, or is unsigned and that is allowed. Ends
+// when there is no room for more.
 void report_slots(const SealedFile& file, const ReaderTrust& trust,
                   const std::function<bool(const SlotBody&)>& describes, HelperReport& report);
 void report_images(const UnlockedFile& file, HelperReport& report);

@@ -26,8 +26,8 @@ struct ReaderTrust {
 
 enum class SignatureState : std::uint8_t { good, unsigned_allowed };
 
-// docs/format.md, "Slots": vouched for, or why not: `unlisted` for any reader, `forged` for one that
-// has no other key of the adder.
+// docs/format.md, "Slots": vouched for, or why not: `unlisted` for any reader, `forged` for one
+// that has no other key of the adder.
 enum class SlotStanding : std::uint8_t { vouched, unlisted, forged, untrusted };
 
 class SealedFile {

@@ -197,9 +197,10 @@ Json describe_slot(const proto::SlotReport& slot) {
 Json describe_limits(const HelperReport& report, const Json& slots) {
   if (report.restores() == 0 && report.not_after() == 0) return {};
   // Of slots that were not described nobody knows.
-  const bool online = slots.size() == report.slot_count() && std::all_of(slots.begin(), slots.end(), [](const Json& slot) {
-    return slot.value("online_approval", false);
-  });
+  const bool online = slots.size() == report.slot_count() &&
+                      std::all_of(slots.begin(), slots.end(), [](const Json& slot) {
+                        return slot.value("online_approval", false);
+                      });
   return {{"restores", report.restores() == 0 ? Json() : Json(report.restores())},
           {"not_after", report.not_after() == 0 ? Json() : Json(utc_time(report.not_after()))},
           {"bind", online ? "online_approval" : "honest_host"}};

@@ -81,8 +81,7 @@ Result<Outcome> open_sealed(const Globals& globals, const OpenOptions& options, 
   InspectJob content_job;
   content_job.read.sealed_fd = reading->job().sealed_fd;
   content_job.describes = [](const SlotBody&) { return false; };
-  CKPTSEAL_ASSIGN(const HelperReport kind,
-                  with_name(*reading, inspect_in_helper(content_job, {})));
+  CKPTSEAL_ASSIGN(const HelperReport kind, with_name(*reading, inspect_in_helper(content_job, {})));
   const bool tree = kind.content() == content_word(Content::tree);
   if (kind.content() == content_word(Content::criu)) {
     return with_subject(reading->name(),

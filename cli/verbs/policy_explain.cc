@@ -206,8 +206,8 @@ Result<Outcome> explain(const Globals& globals, const ExplainOptions& options, C
                  {"verdict", std::string(verdict_word(found.verdict))},
                  {"wants", policy_words(policy.value())},
                  {"message", reason_of(found)}};
-    outcome.text +=
-        fmt::format("Slot {} wants {}: {}.\n", slot.index(), policy_words(policy.value()), reason_of(found));
+    outcome.text += fmt::format("Slot {} wants {}: {}.\n", slot.index(),
+                                policy_words(policy.value()), reason_of(found));
     Json& pcrs = json["pcrs"] = Json::array();
     for (const unsigned pcr : found.pcrs) {
       pcrs.push_back(describe_pcr(pcr, now, log));

@@ -87,9 +87,8 @@ Status write_change(int fd, const std::string& file, const proto::HeaderChange& 
 Result<std::string> who_vouches(const HostAccess& host, const RewrapJob& job,
                                 const HelperReport& report) {
   if (all_zero(job.host)) {
-    return std::string(report.origin().empty()
-                           ? ""
-                           : "From now on it opens only with --allow-unsigned.");
+    return std::string(
+        report.origin().empty() ? "" : "From now on it opens only with --allow-unsigned.");
   }
   if (!same_bytes(as_bytes(report.origin()), job.host)) {
     return std::string(
@@ -181,16 +180,15 @@ Result<Json> rewrap_one(const Globals& globals, const RewrapOptions& options,
   }
   entry.opened_slot = report.value().opened_slot();
   reading->remember_opening(report.value());
-  return Json{
-      {"file", file},
-      {"checkpoint_id", hex_of(report.value().checkpoint_id())},
-      {"changed", changes},
-      {"generation", report.value().generation()},
-      {"slots", report.value().slot_count()},
-      {"added", added.names()},
-      {"threshold", added.threshold()},
-      {"removed", options.remove},
-      {"note", std::move(note)}};
+  return Json{{"file", file},
+              {"checkpoint_id", hex_of(report.value().checkpoint_id())},
+              {"changed", changes},
+              {"generation", report.value().generation()},
+              {"slots", report.value().slot_count()},
+              {"added", added.names()},
+              {"threshold", added.threshold()},
+              {"removed", options.remove},
+              {"note", std::move(note)}};
 }
 
 // With a line in the journal, if there is one, unless the file was as it should be.

@@ -23,7 +23,7 @@ constexpr std::uint32_t largest_memory_kib = 4 * kib_per_gib;
 constexpr std::uint32_t largest_passes = 16;
 constexpr std::uint32_t largest_lanes = 16;
 constexpr std::uint32_t work_of_lane_kib = 64;  // docs/format.md, "Which slot opens"
-constexpr std::uint32_t blocks_per_lane = 8;  // RFC 9106, section 3.1: m is at least 8 * p
+constexpr std::uint32_t blocks_per_lane = 8;    // RFC 9106, section 3.1: m is at least 8 * p
 
 bool in_range(const Argon2Cost& cost) {
   return cost.lanes >= 1 && cost.lanes <= largest_lanes && cost.passes >= 1 &&

@@ -68,8 +68,7 @@ TEST_F(TrustedOriginTest, OutgrowsItsRecords) {
   EXPECT_FALSE(outgrown(1500, 2000, *newer)) << "it had ended then";
   // The same key, as long as the older one holds.
   host.signing = first;
-  host.signing_public =
-      test::public_area(first, test::own_key | test::sign, test::Shape::signing);
+  host.signing_public = test::public_area(first, test::own_key | test::sign, test::Shape::signing);
   const SignedHostRecord same = host.record("host-new", 1200);
   EXPECT_FALSE(outgrown(1999, 1100, same));
   EXPECT_TRUE(outgrown(2000, 1100, same));

@@ -166,8 +166,7 @@ TEST(MemoryTest, IsBoundedWhateverTheNumberOfSlots) {
   const std::pair<const char*, std::function<bool()>> verbs[] = {
       {"verify", [&] { return verify_in_helper(job, false, {}).ok(); }},
       {"inspect", [&] { return inspect_in_helper({job}, {}).ok(); }},
-      {"open",
-       [&] { return open_in_helper(job, Content::stream, null.value().get(), {}).ok(); }},
+      {"open", [&] { return open_in_helper(job, Content::stream, null.value().get(), {}).ok(); }},
   };
   for (const auto& [verb, body] : verbs) {
     const std::uint64_t peak = peak_of_helper(body);
