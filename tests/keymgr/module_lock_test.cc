@@ -102,7 +102,7 @@ TEST_F(ModuleLockTest, IsOpenToItsUserAlone) {
 // What others could hold is not waited for, and the token is used all the same.
 TEST_F(ModuleLockTest, AFolderThatOthersCanEnterIsNotUsed) {
   fs::create_directory(locks_);
-  for (const mode_t mode : {0777, 01777, 0755, 0710}) {
+  for (const mode_t mode : {0777U, 01777U, 0755U, 0710U}) {
     ASSERT_EQ(chmod(locks_.c_str(), mode), 0);
     const ModuleLock first = held(module_path, {locks_});
     EXPECT_TRUE(can_be_had(module_path, {locks_}));
