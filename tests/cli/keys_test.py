@@ -261,7 +261,7 @@ class RecoveryKeys(KeysCase):
     def test_none_is_printed_for_a_change_that_is_refused(self):
         """A paper was printed before "no room": for a key of which no slot was made."""
         path = self.sealed()
-        for _ in range(30):
+        for _ in range(60):
             before = path.read_bytes()
             done = self.b.run("rewrap", path, "--add", "recovery")
             if done.returncode != 0:

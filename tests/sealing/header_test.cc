@@ -48,7 +48,7 @@ Result<HeaderBlock> reread(const HeaderBlock& header) {
 TEST(PreambleTest, HasOneEncoding) {
   for (unsigned log2 = 12; log2 <= 22; ++log2) {
     const Bytes block = build_preamble(log2);
-    ASSERT_EQ(block.size(), H);
+    ASSERT_EQ(block.size(), block_size);
     const Result<unsigned> parsed = parse_preamble(block);
     ASSERT_TRUE(parsed.ok());
     EXPECT_EQ(parsed.value(), log2);
