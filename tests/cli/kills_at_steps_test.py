@@ -49,13 +49,13 @@ class KillCase(StepCase):
         if victim != stops and alive(roles[stops]):
             os.kill(roles[stops], signal.SIGCONT)
         running.wait(timeout=120)
-        text = running.stderr.read().decode()
         try:
             wait_until(lambda: not self.processes_of_the_run(), "what it started ends")
         finally:
             for pid in self.processes_of_the_run():
                 print(f"still there: {words_of(pid)} {status_of(pid)}")
                 os.kill(pid, signal.SIGKILL)
+        text = running.stderr.read().decode()  # what is left would keep it open
         self.nothing_else_is_left(victim, folder)
         self.assertEqual(running.returncode == -signal.SIGKILL, victim == "ckpt-seal", text)
         if running.returncode > 0:
