@@ -15,6 +15,9 @@ namespace ckptseal {
 // Told once for each slot or share that is skipped, in a sentence.
 using SkipWarning = std::function<void(const std::string& sentence)>;
 
+// Slots and shares of one TPM or token in a run: those behind are too much work.
+inline constexpr unsigned most_tried = 64;
+
 // Whether a slot or share with this error is skipped, rather than tried and found not to open.
 bool is_skipped(Code code);
 

@@ -11,6 +11,7 @@
 #include "keymgr/pkcs11/token_internal.h"
 #include "keymgr/public_key/certificate.h"
 #include "keymgr/public_key/identity.h"
+#include "keymgr/refusals.h"
 
 namespace ckptseal {
 namespace {
@@ -175,8 +176,6 @@ Result<CK_OBJECT_HANDLE> find_private_key(Token& token, const TokenUri& uri, con
 bool is_lasting(Code code) {
   return code == Code::policy || code == Code::locked || code == Code::unavailable;
 }
-
-constexpr unsigned most_tried = 64;  // docs/format.md, "Which slot opens"
 
 Error too_much_work(const Token& token) {
   return {Code::failed,

@@ -20,8 +20,6 @@
 namespace ckptseal {
 namespace {
 
-constexpr unsigned most_tried = 64;  // docs/format.md, "Which slot opens"
-
 std::string list_pcrs(const std::vector<unsigned>& pcrs) {
   std::string out = "PCR ";
   for (std::size_t i = 0; i < pcrs.size(); ++i) {
@@ -307,7 +305,7 @@ Result<Secret> Tpm2Identity::release(const Tpm2Slot& slot, const Checkpoint& of)
     std::erase_if(all, [](const Try& t) { return online_of(*t.path) != nullptr; });
     if (all.empty()) return nobody_to_ask();
   }
-  // docs/format.md, "Ways through a policy"; of several approvals first the one that served last.
+  // docs/policies.md, "Ways"; of several approvals first the one that served last.
   const auto rank = [this](const Try& t) {
     const bool has_age = t.approval != nullptr && help_.tickets != nullptr;
     return std::tuple(online_of(*t.path) != nullptr, wants_pin(*t.path),
